@@ -1,0 +1,70 @@
+# make run    set up, fill the demo, serve on PORT (default 8000)
+# make test   the checks and the whole suite, on SQLite and on PostgreSQL
+# make check  linters, types and format only
+
+SHELL := /bin/bash
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+FLASK := $(BIN)/flask --app wsgi
+VENDOR := static/vendor
+
+export PORT
+unexport FLASK_APP
+
+.PHONY: run serve test check format lock screenshots clean
+
+run: $(VENV)/run $(VENDOR)/installed
+	@$(FLASK) db upgrade
+	@$(FLASK) seed
+	@echo; echo "  Camp Badges is at http://localhost:$(PORT)  (stop it with Ctrl-C)"; echo
+	@exec $(BIN)/gunicorn -c webapp/server.py --log-level warning
+
+test: check
+	$(BIN)/pytest -n 2 --dist worksteal
+	TEST_ENGINE=postgresql $(BIN)/pytest -n 2 --dist worksteal
+
+check: $(VENV)/dev $(VENDOR)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/djlint --quiet --lint templates
+
+format: $(VENV)/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# A virtual environment, with what is pinned and hashed. The marker files say which lock is in it.
+$(BIN)/pip:
+	PYTHON=$(PYTHON) requirements/make-venv $(VENV)
+
+$(VENV)/run: requirements/run.lock | $(BIN)/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
+	@touch $@
+
+$(VENV)/dev: requirements/dev.lock $(VENV)/run
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+# The front-end files come from npm; where there is none, with a Node of PyPI's.
+$(VENDOR)/installed: package-lock.json | $(BIN)/pip
+	@command -v npm >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/node.lock
+	PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --ignore-scripts --no-audit --no-fund --silent
+	@mkdir -p $(VENDOR)
+	cp node_modules/htmx.org/dist/htmx.min.js node_modules/htmx.org/dist/ext/hx-sse.min.js \
+	  node_modules/modern-normalize/modern-normalize.css $(VENDOR)/
+	@touch $@
+
+# After a change of a version in pyproject.toml; needs uv.
+lock:
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --no-header --no-annotate pyproject.toml -o requirements/run.lock
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.lock
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --no-header --no-annotate --group node -o requirements/node.lock
+
+# From a running demo.
+screenshots: $(VENV)/dev
+	$(BIN)/python docs/screenshots.py http://localhost:$(PORT)
+
+clean:
+	rm -rf $(VENV) node_modules $(VENDOR)

@@ -1,0 +1,140 @@
+"""Commands of the ``flask`` tool."""
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from flask import Flask
+from flask.cli import with_appcontext
+from tqdm import tqdm
+
+from webapp.database import writing
+from webapp.domain import accounts, credentials, demo, imports, leaderboard
+from webapp.domain.accounts import Role
+from webapp.domain.badges import all_awards
+from webapp.domain.errors import DomainError
+
+MOST_PROBLEMS = 50  # printed one by one
+
+
+def init_app(app: Flask) -> None:
+    """Register the commands."""
+    for command in (create_admin, set_password, seed, import_history, standings, awards):
+        app.cli.add_command(command)
+
+
+def _refuse(error: DomainError) -> click.ClickException:
+    return click.ClickException(str(error))
+
+
+@click.command("create-admin")
+@click.option("--book-no", type=int, help="The book number; the next free one if not given.")
+@click.option("--name", prompt="Name", help="Their name.")
+@click.password_option(help="At least 8 characters; asked for if not given.")
+@with_appcontext
+def create_admin(book_no: int | None, name: str, password: str) -> None:
+    """Add an admin, asking for name and password."""
+    try:
+        password_hash = credentials.hash_password(password)
+        with writing():
+            person = accounts.add_person(name, book_no=book_no, role=Role.ADMIN)
+            credentials.set_password(person, password_hash)
+    except DomainError as error:
+        raise _refuse(error) from None
+    click.echo(f"{person.name} can sign in with book number {person.book_no}.")
+
+
+@click.command("set-password")
+@click.argument("book_no", type=int)
+@click.password_option(help="At least 8 characters; asked for if not given.")
+@with_appcontext
+def set_password(book_no: int, password: str) -> None:
+    """Give somebody a new password, asking for it. Their open sessions end."""
+    person = accounts.by_book_no(book_no)
+    if person is None:
+        raise click.ClickException(f"Nobody has book number {book_no}.")
+    try:
+        password_hash = credentials.hash_password(password)
+    except DomainError as error:
+        raise _refuse(error) from None
+    with writing():
+        credentials.set_password(person, password_hash)
+    click.echo(f"{person.name} has a new password; other sessions of theirs have ended.")
+
+
+@click.command()
+@click.option("--clear", is_flag=True, help="Empty the database first.")
+@click.option("--erase-real-data", is_flag=True, help="With --clear: also when it holds more than the demo.")
+@with_appcontext
+def seed(clear: bool, erase_real_data: bool) -> None:
+    """Fill an empty database with the demo; a demo of another day gets a camp today.
+
+    A database with real data is left alone, unless told twice: --clear --erase-real-data.
+    """
+    try:
+        with writing():
+            click.echo(demo.seed(clear=clear, erase_real_data=erase_real_data))
+    except DomainError as error:
+        raise _refuse(error) from None
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--keep-good", is_flag=True, help="Store the good rows even if there are bad ones.")
+@with_appcontext
+def import_history(file: Path, keep_good: bool) -> None:
+    """Read a history from a CSV file and settle the badges. Nothing is stored unless all rows are good."""
+    try:
+        entries, problems = imports.read(file)
+        with writing(), tqdm(total=len(entries), unit="row", disable=None) as bar:
+            report = imports.store(entries, problems, keep_good=keep_good, progress=bar.update)
+    except imports.ImportRefused as refused:
+        _print_problems(refused.problems)
+        raise click.ClickException(
+            f"{len(refused.problems):,} bad row(s). Nothing was stored; --keep-good stores the good ones."
+        ) from None
+    except DomainError as error:
+        raise _refuse(error) from None
+    _print_problems(report.problems)
+    click.echo(
+        f"{report.stored:,} rows stored, {report.unchanged:,} known already, {len(report.problems):,} refused; "
+        f"{report.new_people:,} new people, {report.new_camps:,} new camps, {report.new_badges:,} badges awarded, "
+        f"{report.revoked_badges:,} revoked."
+    )
+    if report.renamed:
+        click.echo(
+            f"{report.renamed:,} rows name a book number differently from the name on file, which was kept.", err=True
+        )
+
+
+def _print_problems(problems: Sequence[imports.Problem]) -> None:
+    for problem in problems[:MOST_PROBLEMS]:
+        click.echo(str(problem), err=True)
+    if len(problems) > MOST_PROBLEMS:
+        click.echo(f"… and {len(problems) - MOST_PROBLEMS:,} more.", err=True)
+
+
+@click.command()
+@with_appcontext
+def standings() -> None:
+    """The leaderboard as CSV on standard output."""
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(("rank", "book_no", "name", "visits", "longest_streak", "current_streak", "badges"))
+    for line in leaderboard.all_standings():
+        badges = ";".join(badge.name for badge in line.badges)
+        person = line.person
+        table.writerow(
+            (line.rank, person.book_no, person.name, line.visits, line.longest_streak, line.current_streak, badges)
+        )
+
+
+@click.command()
+@with_appcontext
+def awards() -> None:
+    """Every award that stands as CSV on standard output."""
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(("book_no", "badge", "camp_date", "earned_at"))
+    for book_no, badge, camp_date, earned_at in all_awards():
+        table.writerow((book_no, badge, camp_date.isoformat(), earned_at.isoformat(timespec="seconds")))

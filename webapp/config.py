@@ -1,0 +1,94 @@
+"""Settings, read from the environment once and strictly: a bad value stops the start with a clear line."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+ROOT = Path(__file__).resolve().parent.parent
+ENGINES = ("sqlite", "postgresql+psycopg")
+SHORTEST_SECRET = 16  # characters
+
+
+class ConfigError(Exception):
+    """A setting cannot be used; the message names it and says what it must be."""
+
+
+def from_environment(environment: Mapping[str, str], instance: Path) -> dict[str, Any]:
+    """Flask's configuration from the environment; ``instance`` is where files of this installation go.
+
+    Raises :class:`ConfigError` for a value that cannot be used.
+    """
+    url = environment.get("DATABASE_URL") or f"sqlite:///{instance / 'camp_badges.db'}"
+    threads = whole_number(environment, "THREADS", default=64, least=8)
+    return {
+        "SECRET_KEY": _secret_key(environment, instance),
+        "SQLALCHEMY_DATABASE_URI": _database_url(url),
+        "SQLALCHEMY_ENGINE_OPTIONS": engine_options(url, threads),
+        "RATELIMIT_STORAGE_URI": environment.get("RATELIMIT_STORAGE_URL") or "memory://",
+        "TRUSTED_PROXIES": whole_number(environment, "TRUSTED_PROXIES", default=0),
+        # Open live pages hold a thread each; what is left must be enough for everybody else.
+        "LIVE_STREAMS": threads * 3 // 4,
+        "PERMANENT_SESSION_LIFETIME": timedelta(days=14),
+        "MAX_CONTENT_LENGTH": 1024 * 1024,
+    }
+
+
+def engine_options(url: str, threads: int) -> dict[str, Any]:
+    """How connections are pooled: enough for every thread, checked before use, given up on in time."""
+    options: dict[str, Any] = {"pool_size": 8, "max_overflow": threads, "pool_timeout": 10}
+    if not url.startswith("sqlite"):
+        options |= {"pool_pre_ping": True, "max_overflow": 8, "connect_args": {"connect_timeout": 5}}
+    return options
+
+
+def whole_number(environment: Mapping[str, str], name: str, *, default: int, least: int = 0) -> int:
+    """A setting that is a whole number. Raises :class:`ConfigError` for anything else or less."""
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) < least:
+        raise ConfigError(f"{name} must be a whole number of at least {least}, not “{text}”.")
+    return int(text)
+
+
+def _database_url(url: str) -> str:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError("DATABASE_URL is not a database address.") from None
+    if parsed.drivername not in ENGINES:
+        raise ConfigError(
+            f"DATABASE_URL must begin with {' or '.join(f'{engine}://' for engine in ENGINES)}, "
+            f"not “{parsed.drivername}://”."
+        )
+    if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ConfigError("DATABASE_URL must name a file; a database in memory ends with its connection.")
+    return url
+
+
+def _secret_key(environment: Mapping[str, str], instance: Path) -> str:
+    """From SECRET_KEY, else a file made at the first start, which all processes here then share."""
+    given = environment.get("SECRET_KEY")
+    if given is not None:
+        if len(given) < SHORTEST_SECRET:
+            raise ConfigError(f"SECRET_KEY must have at least {SHORTEST_SECRET} characters.")
+        return given
+    instance.mkdir(parents=True, exist_ok=True)
+    file = instance / "secret_key"
+    candidate = instance / f"secret_key.{os.getpid()}.{secrets.token_hex(4)}"
+    if not file.exists():
+        candidate.touch(mode=0o600)
+        candidate.write_text(secrets.token_hex(32))
+        try:
+            os.link(candidate, file)  # whole or not at all, and only the first of several wins
+        except FileExistsError:
+            pass
+        finally:
+            candidate.unlink()
+    return file.read_text()

@@ -1,0 +1,173 @@
+"""People: who they are, what they may do, and how they are found."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+from anyascii import anyascii
+from sqlalchemy import CheckConstraint, Enum, Select, String, and_, case, cast, func, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
+from sqlalchemy.sql.elements import ColumnElement
+
+from webapp import clock
+from webapp.database import Instant, Model, db
+from webapp.domain.errors import ConflictError, InvalidError
+
+LONGEST_NAME = 120
+LARGEST_BOOK_NO = 2_147_483_647  # what an integer column holds on PostgreSQL
+
+
+class Role(StrEnum):
+    """The account role: what a person may do in the app."""
+
+    VOLUNTEER = "volunteer"
+    COORDINATOR = "coordinator"
+    ADMIN = "admin"
+
+
+def values_of(enum: type[StrEnum]) -> list[str]:
+    """The values, not the Python names, are what the database stores."""
+    return [member.value for member in enum]
+
+
+class Person(Model):
+    """Someone known to the organisation by a book number."""
+
+    __tablename__ = "person"
+    __table_args__ = (CheckConstraint("book_no > 0", name="book_no_positive"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    book_no: Mapped[int] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(String(LONGEST_NAME))
+    search_name: Mapped[str] = mapped_column(String(4 * LONGEST_NAME), index=True)
+    role: Mapped[Role] = mapped_column(
+        Enum(Role, native_enum=False, length=16, create_constraint=True, values_callable=values_of, name="role")
+    )
+    is_active: Mapped[bool] = mapped_column(default=True)
+    password_hash: Mapped[str | None] = mapped_column(String(200))
+    # Goes up when the password changes or the account is switched off; sessions and tokens carry it.
+    session_no: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=clock.now)
+
+    def __repr__(self) -> str:
+        return f"<Person {self.book_no}>"
+
+    @property
+    def may_mark(self) -> bool:
+        """Coordinators and admins mark attendance and open anyone's cabinet."""
+        return self.role in (Role.COORDINATOR, Role.ADMIN)
+
+
+def fold(text: str) -> str:
+    """What a name is searched by: Latin letters without accents, lower case, single spaces.
+
+    ``Ángel  Müller`` becomes ``angel muller``; other scripts are transliterated, and a query folded the
+    same way finds them however it was typed. Cut to what the column holds.
+    """
+    return " ".join(anyascii(text).casefold().split())[: 4 * LONGEST_NAME]
+
+
+def clean_name(text: str) -> str:
+    """A person's name with single spaces.
+
+    Raises :class:`InvalidError` where nothing is left, it is too long, or it holds control characters.
+    """
+    name = " ".join(text.split())
+    if not name:
+        raise InvalidError("A name is needed.")
+    if len(name) > LONGEST_NAME:
+        raise InvalidError(f"This name has {len(name):,} characters; at most {LONGEST_NAME} fit.")
+    if not name.isprintable():
+        raise InvalidError("This name holds characters that cannot be shown.")
+    return name
+
+
+def parse_book_no(text: str) -> int:
+    """A book number typed by a person or read from a file.
+
+    Raises :class:`InvalidError` unless it is a whole number from 1 to 2,147,483,647 in plain digits.
+    """
+    digits = text.strip()
+    if not re.fullmatch(r"[0-9]{1,10}", digits) or not 1 <= int(digits) <= LARGEST_BOOK_NO:
+        shown = digits if len(digits) <= 20 else digits[:20] + "…"
+        raise InvalidError(f"“{shown}” is not a book number: it is a whole number such as 42.")
+    return int(digits)
+
+
+def add_person(name: str, *, book_no: int | None = None, role: Role = Role.VOLUNTEER) -> Person:
+    """Add someone without a password; without ``book_no`` they get the next free one.
+
+    Raises :class:`InvalidError` for a bad name, :class:`ConflictError` for a book number in use.
+    """
+    name = clean_name(name)
+    if book_no is None:
+        book_no = (db.session.scalar(select(func.max(Person.book_no))) or 0) + 1
+    elif by_book_no(book_no):
+        raise ConflictError(f"Book number {book_no} belongs to somebody already.")
+    person = Person(
+        id=uuid4(), book_no=book_no, name=name, search_name=fold(name), role=role, is_active=True, session_no=1
+    )
+    db.session.add(person)
+    db.session.flush()
+    return person
+
+
+def by_book_no(book_no: int) -> Person | None:
+    """The person with this book number."""
+    if not 1 <= book_no <= LARGEST_BOOK_NO:
+        return None
+    return db.session.scalar(select(Person).where(Person.book_no == book_no))
+
+
+def by_id(person_id: UUID) -> Person | None:
+    """The person with this id."""
+    return db.session.get(Person, person_id)
+
+
+def lock(person_ids: Sequence[UUID]) -> None:
+    """Hold these people until the transaction ends, so that their history and awards are settled one
+    mark at a time. Always in the order of the ids, so that two holders cannot wait for each other.
+    On SQLite the write transaction holds everything already.
+    """
+    db.session.execute(
+        select(Person.id).where(Person.id.in_(person_ids)).order_by(Person.id).with_for_update(key_share=True)
+    ).all()
+
+
+def deactivate(person: Person) -> None:
+    """Switch an account off: sessions and tokens end, the history stays."""
+    person.is_active = False
+    person.session_no += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search for people as SQL: which of them, and in what order."""
+
+    condition: ColumnElement[bool]
+    order: Sequence[ColumnElement[object] | InstrumentedAttribute[object]]
+
+
+def search(query: str) -> Search:
+    """People whose name holds every word of ``query``, or whose book number begins with it.
+
+    The very book number comes first, then by name. An empty query finds everybody.
+    """
+    words = fold(query).split()
+    named = and_(true(), *(Person.search_name.contains(word, autoescape=True) for word in words))
+    by_name = (Person.search_name, Person.book_no)
+    if len(words) == 1 and words[0].isdecimal() and len(words[0]) <= 10:
+        numbered = cast(Person.book_no, String).startswith(words[0])
+        exact = case((Person.book_no == min(int(words[0]), LARGEST_BOOK_NO), 0), else_=1)
+        return Search(or_(numbered, named), (exact, *by_name))
+    return Search(named, by_name)
+
+
+def find(query: str = "", role: Role | None = None) -> Select[tuple[Person]]:
+    """The query for the people that match, and have the account role where one is given."""
+    found = search(query)
+    people = select(Person).where(found.condition).order_by(*found.order)
+    return people.where(Person.role == role) if role else people

@@ -1,0 +1,122 @@
+"""Passwords and bearer tokens."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from sqlalchemy import select
+
+from webapp.database import db
+from webapp.domain.accounts import Person, by_book_no
+from webapp.domain.errors import DomainError, InvalidError
+
+SHORTEST_PASSWORD = 8
+LONGEST_PASSWORD = 200  # enough for a sentence; a longer one only costs time to hash
+
+TOKEN_LIFETIME = 12 * 3600  # seconds: one day at a camp
+
+# argon2's defaults (RFC 9106, low-memory profile) cost about 140 ms and 64 MiB a hash. Two at a time
+# keep a small machine usable while a whole camp signs in; the others wait their turn.
+_hasher = PasswordHasher()
+_hashing = threading.BoundedSemaphore(2)
+_PATIENCE = 10  # seconds
+# Of a password nobody has, so that an unknown book number takes as long to refuse as a wrong password.
+_NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$Yk6ZK2Yl2xPm8VHPFh0vS2mBqE5YQx4gDqVwY3jL1uA"
+
+
+class BusyError(DomainError):
+    """Too many people are signing in at this moment."""
+
+
+@contextmanager
+def _place_to_hash() -> Iterator[None]:
+    if not _hashing.acquire(timeout=_PATIENCE):
+        raise BusyError("Many people are signing in right now. Please try again in a minute.")
+    try:
+        yield
+    finally:
+        _hashing.release()
+
+
+def _verify(password_hash: str, password: str) -> bool:
+    with _place_to_hash():
+        try:
+            return _hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def hash_password(password: str) -> str:
+    """The hash of a new password. It takes long: call it outside a write transaction.
+
+    Raises :class:`InvalidError` unless it has 8 to 200 characters, :class:`BusyError` under a rush.
+    """
+    if len(password) < SHORTEST_PASSWORD:
+        raise InvalidError(f"A password has at least {SHORTEST_PASSWORD} characters.")
+    if len(password) > LONGEST_PASSWORD:
+        raise InvalidError(f"A password has at most {LONGEST_PASSWORD} characters.")
+    with _place_to_hash():
+        return _hasher.hash(password)
+
+
+def set_password(person: Person, password_hash: str) -> None:
+    """Give a person a new password; every open session and token of theirs ends."""
+    person.password_hash = password_hash
+    person.session_no += 1
+
+
+def has_password(person: Person, password: str) -> bool:
+    """Whether this is the person's password."""
+    return person.password_hash is not None and _verify(person.password_hash, password[: LONGEST_PASSWORD + 1])
+
+
+def authenticate(book_no: int, password: str) -> Person | None:
+    """The active person with this book number and password, or nobody.
+
+    It takes the same time and gives the same answer for an unknown number, an account without a
+    password, a deactivated one and a wrong password. Raises :class:`BusyError` under a rush.
+    """
+    person = by_book_no(book_no)
+    db.session.commit()  # hashing takes long; hold neither a connection nor a snapshot meanwhile
+    known = person.password_hash if person else None
+    right = _verify(known or _NOBODY, password[: LONGEST_PASSWORD + 1])
+    return person if person and known and right and person.is_active else None
+
+
+def session_key(person: Person) -> str:
+    """What a session or token carries: the person and the number of their present sessions."""
+    return f"{person.id}:{person.session_no}"
+
+
+def person_of(session_key: str) -> Person | None:
+    """The active person a session key stands for; nobody once the password changed or the account ended."""
+    person_id, _, session_no = session_key.partition(":")
+    try:
+        wanted = UUID(person_id), int(session_no)
+    except ValueError:
+        return None
+    person = db.session.scalar(select(Person).where(Person.id == wanted[0]))
+    if person is None or not person.is_active or person.session_no != wanted[1]:
+        return None
+    return person
+
+
+def _signer(secret: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(secret, salt="camp-badges bearer token")
+
+
+def issue_token(person: Person, secret: str) -> str:
+    """A bearer token for the JSON API, good for :data:`TOKEN_LIFETIME` seconds."""
+    return str(_signer(secret).dumps(session_key(person)))
+
+
+def person_of_token(token: str, secret: str) -> Person | None:
+    """The person a bearer token stands for; nobody when it is forged, old or ended."""
+    try:
+        return person_of(_signer(secret).loads(token, max_age=TOKEN_LIFETIME))
+    except BadSignature:
+        return None

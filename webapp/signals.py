@@ -1,0 +1,102 @@
+"""Signals: how an open page learns, in whatever process it is held, that something was committed.
+
+PostgreSQL carries them itself (``NOTIFY`` inside the transaction, heard when it commits). SQLite has no
+such thing, but says cheaply whether anybody committed since one last looked; then everybody looks.
+"""
+
+import logging
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from webapp.database import db, is_sqlite
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "attendance"
+LOOK_EVERY = 0.2  # seconds between two looks at SQLite's counter: far inside the second a page has
+
+
+def announce(person_id: UUID, camp_id: UUID | None = None) -> None:
+    """Tell the pages about a person (and a camp), once the running transaction commits."""
+    if not is_sqlite():
+        payload = f"{person_id} {camp_id or ''}"
+        db.session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})
+
+
+class Listener:
+    """Wakes the threads of this process that wait. One thread listens, started with the first of them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._watching: dict[str, set[threading.Event]] = defaultdict(set)
+        self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
+
+    @contextmanager
+    def watch(self, key: UUID) -> Iterator[threading.Event]:
+        """An event that is set whenever a signal about ``key`` may have come. Clear it, read, wait."""
+        event = threading.Event()
+        with self._lock:
+            self._watching[str(key)].add(event)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._listen, name="signals", daemon=True)
+                self._thread.start()
+        try:
+            yield event
+        finally:
+            with self._lock:
+                self._watching[str(key)].discard(event)
+                if not self._watching[str(key)]:
+                    del self._watching[str(key)]
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._closed.set()
+        if self._thread:
+            self._thread.join()
+
+    def _wake(self, keys: Iterable[str] | None = None) -> None:
+        """Those who watch these keys, or everybody where it is not known what changed."""
+        with self._lock:
+            for key in list(self._watching) if keys is None else keys:
+                for event in self._watching.get(key, ()):
+                    event.set()
+
+    def _listen(self) -> None:
+        listen = self._listen_sqlite if self._engine.dialect.name == "sqlite" else self._listen_postgresql
+        while not self._closed.is_set():
+            try:
+                listen()
+            except (SQLAlchemyError, psycopg.Error, sqlite3.Error):
+                log.exception("lost the connection that listens for signals; trying again")
+                self._closed.wait(1)
+
+    def _listen_sqlite(self) -> None:
+        connection = self._engine.raw_connection()
+        try:
+            seen = None
+            while not self._closed.wait(LOOK_EVERY):
+                version = connection.cursor().execute("PRAGMA data_version").fetchone()
+                if version != seen:
+                    seen = version
+                    self._wake()
+        finally:
+            connection.close()
+
+    def _listen_postgresql(self) -> None:
+        url = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+            connection.execute(f"LISTEN {CHANNEL}")
+            self._wake()  # what was said before was missed
+            while not self._closed.is_set():
+                for notice in connection.notifies(timeout=1):
+                    self._wake(notice.payload.split())

@@ -1,0 +1,30 @@
+"""The site map: one blueprint a screen, and the JSON API."""
+
+from typing import Any
+
+from flask_openapi import OpenAPI
+
+from webapp.views import (
+    accounts,
+    api,
+    cabinet,
+    errors,
+    home,
+    leaderboard,
+    people,
+    presentation,
+    roll_call,
+    security,
+)
+
+OPENAPI: dict[str, Any] = api.OPENAPI
+
+
+def init_app(app: OpenAPI) -> None:
+    """Everything a browser or a script meets."""
+    security.init_app(app)
+    presentation.init_app(app)
+    errors.init_app(app)
+    for screen in (home, accounts, cabinet, people, roll_call, leaderboard):
+        app.register_blueprint(screen.blueprint)
+    api.init_app(app)

@@ -1,0 +1,82 @@
+"""Who is asking, by bearer token."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+from uuid import UUID
+
+from flask import Response, g, request
+from flask_openapi import validate_request
+
+from webapp.domain import accounts
+from webapp.domain.accounts import Person, Role
+from webapp.domain.credentials import person_of_token
+from webapp.views.api.schemas import ErrorAnswer
+from webapp.views.errors import answer
+from webapp.views.security import secret
+
+P = ParamSpec("P")
+
+SECURITY: list[dict[str, list[Any]]] = [{"bearer": []}]
+MARKERS = (Role.COORDINATOR, Role.ADMIN)
+
+
+def errors(*statuses: int) -> dict[str, Any]:
+    """The failures of a call, for its description."""
+    return {str(status): ErrorAnswer for status in statuses}
+
+
+def permits(*roles: Role, self_too: bool = False) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
+    """Lets people of these account roles in; with ``self_too`` also the person the address names.
+
+    In this order: 401 without a good token, 400 for a bad UUID, 403 for the wrong person, 400 for the rest
+    of a bad request.
+    """
+
+    def decorate(view: Callable[P, Response]) -> Callable[P, Response]:
+        validated = validate_request()(view)
+
+        @wraps(view)
+        def permitted(*args: P.args, **kwargs: P.kwargs) -> Response:
+            person = _bearer()
+            if person is None:
+                return _unauthorized()
+            named = (request.view_args or {}).get("user_id")
+            try:
+                named_id = UUID(named) if named else None
+            except ValueError:
+                return answer(400, f"“{str(named)[:40]}” is not a UUID.")
+            if person.role not in roles and not (self_too and named_id == person.id):
+                return answer(403, "Your account may not do this.")
+            g.bearer = person
+            answered: Response = validated(*args, **kwargs)
+            return answered
+
+        permitted.permission = roles  # type: ignore[attr-defined]
+        # The library would otherwise validate before it is known who asks.
+        permitted.__delay_validate_request__ = True  # type: ignore[attr-defined]
+        return permitted
+
+    return decorate
+
+
+def bearer() -> Person:
+    """The person whose token came with the request."""
+    person: Person = g.bearer
+    return person
+
+
+def named_person(user_id: UUID) -> Person | Response:
+    """The person the address names, or the 404."""
+    return accounts.by_id(user_id) or answer(404, "There is nobody with this id.")
+
+
+def _bearer() -> Person | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return person_of_token(token.strip(), secret()) if scheme.lower() == "bearer" else None
+
+
+def _unauthorized() -> Response:
+    response = answer(401, "A valid bearer token is needed; get one from /api/v1/auth/login.")
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response

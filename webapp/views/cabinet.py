@@ -1,0 +1,144 @@
+"""The badge cabinet: one's own, or anybody's for those who mark; and its live form."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from uuid import UUID
+
+from flask import Blueprint, Response, abort, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp.domain import accounts, attendance, badges, camps
+from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import Day
+from webapp.domain.badges import Award, History, Progress
+from webapp.views import live
+from webapp.views.security import permits, viewer
+
+blueprint = Blueprint("cabinet", __name__)
+
+
+@dataclass(frozen=True)
+class Cabinet:
+    """What one cabinet shows."""
+
+    person: Person
+    history: History
+    awards: Sequence[Award]
+    progress: Sequence[Progress]
+    days: Sequence[Day]
+    year: int | None
+    years: Sequence[int]
+    many_sites: bool
+    just_earned: frozenset[UUID] = frozenset()
+
+    @property
+    def next(self) -> Progress | None:
+        """The first badge not yet earned."""
+        return badges.next_of(self.progress)
+
+    @property
+    def locked(self) -> list[Progress]:
+        """Every badge not yet earned."""
+        return [each for each in self.progress if not each.earned]
+
+    @property
+    def months(self) -> list[tuple[date, list[Day]]]:
+        """The days by month, both from the oldest."""
+        oldest_first = reversed(self.days)
+        by_month = groupby(oldest_first, key=lambda day: day.camp.camp_date.replace(day=1))
+        return [(month, list(days)) for month, days in by_month]
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How many days of each kind the picture has."""
+        return Counter(day.kind for day in self.days)
+
+
+def open_cabinet(person: Person, year: int | None = None, since: datetime | None = None) -> Cabinet:
+    """Gather a person's cabinet: the last twelve months, or a ``year``.
+
+    Awards made after ``since`` for the first time are the ones to celebrate.
+    """
+    today = camps.default_site().today
+    first, last = (date(year, 1, 1), date(year, 12, 31)) if year else (today - timedelta(days=365), today)
+    began = attendance.first_date_of(person.id)
+    history = attendance.history_of(person.id)
+    awards = badges.awards_of(person.id)
+    fresh = {award.id for award in awards if since and award.earned_at > since} - badges.ever_revoked(person.id)
+    return Cabinet(
+        person=person,
+        history=history,
+        awards=awards,
+        progress=badges.progress_of(history, awards),
+        days=attendance.days_of(person.id, first, last),
+        year=year,
+        years=range(began.year, today.year + 1) if began else (),
+        many_sites=camps.has_many_sites(),
+        just_earned=frozenset(fresh),
+    )
+
+
+@blueprint.get("/cabinet")
+@permits(*Role)
+def own() -> ResponseReturnValue:
+    """One's own cabinet."""
+    return _page(viewer())
+
+
+@blueprint.get("/people/<uuid:person_id>")
+@permits(Role.COORDINATOR, Role.ADMIN)
+def of_person(person_id: UUID) -> ResponseReturnValue:
+    """Anybody's cabinet, for those who mark."""
+    return _page(_find(person_id))
+
+
+@blueprint.get("/cabinet/live")
+@permits(*Role)
+def own_live() -> ResponseReturnValue:
+    """The stream of one's own open page."""
+    return _stream(viewer())
+
+
+@blueprint.get("/people/<uuid:person_id>/live")
+@permits(Role.COORDINATOR, Role.ADMIN)
+def of_person_live(person_id: UUID) -> ResponseReturnValue:
+    """The stream of anybody's open page."""
+    return _stream(_find(person_id))
+
+
+def _find(person_id: UUID) -> Person:
+    return accounts.by_id(person_id) or abort(404)
+
+
+def _year() -> int | None:
+    year = request.args.get("year", type=int)
+    return year if year and 1900 <= year <= 9998 else None
+
+
+def _page(person: Person) -> ResponseReturnValue:
+    mine = person.id == viewer().id
+    year = _year()
+    seen = live.token(attendance.stamp_of(person.id))
+    if mine:
+        stream = url_for("cabinet.own_live", year=year, seen=seen)
+    else:
+        stream = url_for("cabinet.of_person_live", person_id=person.id, year=year, seen=seen)
+    return render_template("cabinet/page.html", cabinet=open_cabinet(person, year), mine=mine, stream=stream)
+
+
+def _stream(person: Person) -> Response:
+    """Sends the cabinet, as the page includes it, whenever what it shows has changed."""
+    year, mine, person_id = _year(), person.id == viewer().id, person.id
+
+    def changed(seen: str, since: datetime) -> tuple[str, str] | None:
+        found = accounts.by_id(person_id)
+        stamp = attendance.stamp_of(person_id)
+        if found is None or stamp == seen:
+            return None
+        cabinet = open_cabinet(found, year, since)
+        return stamp, render_template("cabinet/_live.html", cabinet=cabinet, mine=mine)
+
+    return live.stream(person_id, changed)

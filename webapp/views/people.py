@@ -1,0 +1,33 @@
+"""Finding people."""
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from webapp.database import db
+from webapp.domain import accounts
+from webapp.domain.accounts import Role
+from webapp.views.security import permits
+
+blueprint = Blueprint("people", __name__, url_prefix="/people")
+
+PER_PAGE = 50
+
+
+@blueprint.get("/")
+@permits(Role.COORDINATOR, Role.ADMIN)
+def index() -> ResponseReturnValue:
+    """The search, and whom it found."""
+    return render_template("people/page.html", **_found())
+
+
+@blueprint.get("/rows")
+@permits(Role.COORDINATOR, Role.ADMIN)
+def rows() -> ResponseReturnValue:
+    """Whom the search found, while it is typed."""
+    return render_template("people/_people.html", **_found())
+
+
+def _found() -> dict[str, object]:
+    query = request.args.get("q", "")[:200]
+    page = db.paginate(accounts.find(query), per_page=PER_PAGE, max_per_page=PER_PAGE, error_out=False)
+    return {"query": query, "people": page}

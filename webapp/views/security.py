@@ -1,0 +1,159 @@
+"""Who is asking, what they may see, and what the browser is told to refuse."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+
+from flask import Flask, Response, abort, current_app, redirect, request, url_for
+from flask.sessions import SecureCookieSessionInterface
+from flask.typing import ResponseReturnValue
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager, current_user
+from flask_wtf import CSRFProtect
+
+from webapp.domain.accounts import Person, Role
+from webapp.domain.credentials import person_of, session_key
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+csrf = CSRFProtect()
+login_manager = LoginManager()
+limiter = Limiter(get_remote_address, headers_enabled=True)
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+class SessionPerson:
+    """What Flask-Login keeps: a person, known again by a key that ends with their present sessions."""
+
+    is_authenticated = True
+    is_anonymous = False
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.is_active = person.is_active
+
+    def get_id(self) -> str:
+        """What the session cookie holds."""
+        return session_key(self.person)
+
+
+class _Sessions(SecureCookieSessionInterface):
+    """The session cookie is Secure exactly when the request came over HTTPS."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002
+        """Whether this request came over HTTPS."""
+        return request.is_secure
+
+
+def init_app(app: Flask) -> None:
+    """Sessions, CSRF, limits and security headers."""
+    app.session_interface = _Sessions()
+    app.config.from_mapping(
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session: a roll call stays open all day
+    )
+    csrf.init_app(app)
+    limiter.init_app(app)
+    login_manager.init_app(app)
+    login_manager.user_loader(_load)
+    app.after_request(_harden)
+
+
+def _load(key: str) -> SessionPerson | None:
+    person = person_of(key)
+    return SessionPerson(person) if person else None
+
+
+def viewer() -> Person:
+    """The person signed in. Only for views behind :func:`permits`."""
+    return cast(SessionPerson, current_user).person
+
+
+def signed_in() -> Person | None:
+    """The person signed in, if anybody is."""
+    return current_user.person if current_user.is_authenticated else None
+
+
+def public(view: Callable[P, R]) -> Callable[P, R]:
+    """Marks a route that needs no sign-in."""
+    view.permission = "public"  # type: ignore[attr-defined]
+    return view
+
+
+def permits(*roles: Role) -> Callable[[Callable[P, ResponseReturnValue]], Callable[P, ResponseReturnValue]]:
+    """Marks a route for people of these account roles: others get 403, nobody is sent to sign in."""
+
+    def decorate(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
+        @wraps(view)
+        def permitted(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+            person = signed_in()
+            if person is None:
+                return _to_sign_in()
+            if person.role not in roles:
+                abort(403)
+            return view(*args, **kwargs)
+
+        permitted.permission = roles  # type: ignore[attr-defined]
+        return permitted
+
+    return decorate
+
+
+def from_htmx() -> bool:
+    """Whether htmx asked, so that a fragment is the answer."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def _to_sign_in() -> ResponseReturnValue:
+    if from_htmx():
+        page = request.headers.get("HX-Current-URL", "")
+        return Response("Please sign in again.", 401, {"HX-Redirect": url_for("accounts.sign_in", next=path_of(page))})
+    target = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("accounts.sign_in", next=target))
+
+
+def path_of(address: str) -> str | None:
+    """The path and query of an address of this very site; nothing for any other."""
+    address = address.removeprefix(request.host_url.rstrip("/"))
+    if address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable():
+        return address
+    return None
+
+
+def _harden(response: Response) -> Response:
+    headers: dict[str, Any] = {
+        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    }
+    if request.is_secure:
+        headers["Strict-Transport-Security"] = "max-age=31536000"
+    for name, value in headers.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint != "static":
+        response.headers["Cache-Control"] = "no-store"  # phones at the table are lent around
+    elif "v" in request.args and response.status_code == 200:
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return response
+
+
+def secret() -> str:
+    """What tokens are signed with."""
+    return str(current_app.config["SECRET_KEY"])
