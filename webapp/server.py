@@ -18,3 +18,4 @@ keepalive = 15  # seconds; a phone's next tap comes without a new connection
 graceful_timeout = 3  # seconds; open live pages would otherwise hold a stop for long, and they reconnect
 timeout = 60  # seconds without a sign of life from a worker
 accesslog = os.environ.get("ACCESS_LOG")
+control_socket_disable = True  # two installations on a machine would share its one path

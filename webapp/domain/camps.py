@@ -120,8 +120,8 @@ def add_site(name: str, time_zone: str = DEFAULT_TIME_ZONE) -> Site:
 
 
 def default_site() -> Site:
-    """The oldest name among the sites; every installation has at least one."""
-    return db.session.scalars(select(Site).order_by(Site.name == DEFAULT_SITE, Site.name)).first() or add_site(
+    """Where camps go that name no site: the first site, else the first by name. There is at least one."""
+    return db.session.scalars(select(Site).order_by(Site.name != DEFAULT_SITE, Site.name)).first() or add_site(
         DEFAULT_SITE
     )
 

@@ -1,0 +1,63 @@
+"""The rules of the contract once more, as plainly as they can be said, to hold the product against.
+
+Every held date of a site is walked for every person; nothing is kept, indexed or shared with the product.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+BADGES = [
+    ("First Step", "visits", 1),
+    ("Certified Volunteer", "visits", 3),
+    ("On a Roll", "consecutive_visits", 3),
+    ("Consistent Volunteer", "visits", 5),
+    ("Bronze Volunteer", "visits", 6),
+    ("Century Contributor", "visits", 10),
+    ("Silver Volunteer", "visits", 12),
+    ("Gold Volunteer", "visits", 20),
+    ("Elite Volunteer", "visits", 36),
+]
+
+
+@dataclass
+class PlainCamp:
+    site: str
+    day: date
+    cancelled: bool = False
+    states: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """For each person: state and camp role."""
+
+
+def runs(camps: Iterable[PlainCamp], who: str, today: date) -> tuple[int, int]:
+    """The longest run of any one site, and the longest that is not broken."""
+    held = [camp for camp in camps if not camp.cancelled and camp.day <= today]
+    longest = current = 0
+    for site in {camp.site for camp in held}:
+        run = best = 0
+        for day in sorted({camp.day for camp in held if camp.site == site}):
+            found = [camp.states.get(who) for camp in held if camp.site == site and camp.day == day]
+            marked = [each for each in found if each and each[0] != "expected"]
+            if ("present", "volunteer") in marked:
+                run += 1
+            elif any(state in ("present", "excused") for state, _ in marked):
+                pass
+            elif day == today and len(marked) < len(found):
+                pass
+            else:
+                run = 0
+            best = max(best, run)
+        longest, current = max(longest, best), max(current, run)
+    return longest, current
+
+
+def visits(camps: Iterable[PlainCamp], who: str, today: date) -> int:
+    return sum(
+        not camp.cancelled and camp.day <= today and camp.states.get(who) == ("present", "volunteer") for camp in camps
+    )
+
+
+def earned(camps: Iterable[PlainCamp], who: str, today: date) -> set[str]:
+    camps = list(camps)
+    amounts = {"visits": visits(camps, who, today), "consecutive_visits": runs(camps, who, today)[0]}
+    return {name for name, criteria, value in BADGES if amounts[criteria] >= value}

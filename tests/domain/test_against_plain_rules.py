@@ -1,0 +1,164 @@
+"""Random marks, undos, excuses, new and cancelled camps, held against the plain rules after each step."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+
+from tests import factories
+from tests.domain import plain
+from tests.domain.plain import PlainCamp
+from webapp.database import db, writing
+from webapp.domain import attendance, badges, camps
+from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import Attendance, CampRole
+from webapp.domain.badges import Award, Revocation
+from webapp.domain.camps import Camp
+from webapp.domain.errors import ConflictError
+
+VERBS = ("present", "present", "present", "present", "doctor", "excuse", "absent", "undo", "sign up", "new camp", "cancel")
+steps = st.lists(
+    st.tuples(st.sampled_from(VERBS), st.integers(0, 1), st.integers(0, 30), st.integers(-1, 9), st.booleans()),
+    min_size=5,
+    max_size=40,
+)
+
+
+class World:
+    """The product and the plain rules side by side, with what should be held by each person."""
+
+    def __init__(self) -> None:
+        with writing():
+            for table in (Revocation, Award, Attendance, Camp, Person):
+                db.session.execute(delete(table))
+        db.session.expunge_all()
+        self.today = camps.default_site().today
+        self.sites = {site.name: site for site in camps.sites()}
+        for name in {"North", "South"} - self.sites.keys():
+            self.sites[name] = factories.site(name)
+        self.by = factories.person("Ravi Gowda", role=Role.COORDINATOR)
+        self.people = [factories.person("Asha Rao"), factories.person("Imran Pasha")]
+        self.camps: list[tuple[Camp, PlainCamp]] = []
+        self.held_badges: dict[str, set[str]] = {"Asha Rao": set(), "Imran Pasha": set()}
+        for weeks_ago in range(5):
+            self.add_camp(weeks_ago, "North")
+
+    @property
+    def plain_camps(self) -> list[PlainCamp]:
+        return [plain_camp for _, plain_camp in self.camps]
+
+    def add_camp(self, weeks_ago: int, site: str) -> None:
+        day = self.today - timedelta(weeks=weeks_ago)
+        camp = factories.camp(name=f"Camp {len(self.camps)}", at=self.sites[site], on=day)
+        self.camps.append((camp, PlainCamp(site, day)))
+
+    def earned(self, who: str) -> set[str]:
+        return plain.earned(self.plain_camps, who, self.today)
+
+    def step(self, verb: str, whose: int, which: int, weeks_ago: int, north: bool) -> None:
+        camp, plain_camp = self.camps[which % len(self.camps)]
+        person = self.people[whose]
+        if verb == "new camp":
+            self.add_camp(weeks_ago, "North" if north else "South")
+            return
+        if verb == "cancel":
+            # Called off, or put back: badges may come, none may go.
+            plain_camp.cancelled = not plain_camp.cancelled
+            with writing():
+                (attendance.cancel_camp if plain_camp.cancelled else attendance.reinstate_camp)(camp)
+            for each in self.people:
+                if any(each.name in other.states for other in self.plain_camps if other.site == plain_camp.site):
+                    self.held_badges[each.name] |= self.earned(each.name)
+            return
+        before = self.earned(person.name)
+        old = dict(plain_camp.states)
+        allowed = self.change(plain_camp, person.name, verb)
+        try:
+            with writing():
+                self.call(verb, person, camp)
+        except ConflictError:
+            assert not allowed
+            plain_camp.states = old
+            return
+        assert allowed
+        if verb != "sign up":
+            after = self.earned(person.name)
+            self.held_badges[person.name] -= before - after
+            self.held_badges[person.name] |= after if plain_camp.states != old else set()
+
+    def change(self, camp: PlainCamp, who: str, verb: str) -> bool:
+        """Do to the plain camp what the verb says; whether the contract allows it."""
+        signed_up = getattr(camp, "signed_up", set())
+        state = camp.states.get(who)
+        if verb == "sign up":
+            if camp.cancelled:
+                return False
+            camp.signed_up = signed_up | {who}  # type: ignore[attr-defined]
+            camp.states.setdefault(who, ("expected", "volunteer"))
+            return True
+        role = state[1] if state else "volunteer"
+        if verb == "undo":
+            if who in signed_up:
+                camp.states[who] = ("expected", role)
+            else:
+                camp.states.pop(who, None)
+        elif verb == "doctor":
+            camp.states[who] = ("present", "doctor")
+        elif verb == "present":
+            camp.states[who] = ("present", "volunteer")
+        else:
+            camp.states[who] = ({"excuse": "excused", "absent": "absent"}[verb], role)
+        return not camp.cancelled and camp.day <= self.today
+
+    def call(self, verb: str, person: Person, camp: Camp) -> Any:
+        match verb:
+            case "present":
+                return attendance.mark_present(person, camp, by=self.by, camp_role=CampRole.VOLUNTEER)
+            case "doctor":
+                return attendance.mark_present(person, camp, by=self.by, camp_role=CampRole.DOCTOR)
+            case "excuse":
+                return attendance.excuse(person, camp, by=self.by)
+            case "absent":
+                return attendance.mark_absent(person, camp, by=self.by)
+            case "undo":
+                return attendance.undo(person, camp, by=self.by)
+        return attendance.sign_up(person, camp)
+
+    def check(self) -> None:
+        for person in self.people:
+            history = attendance.history_of(person.id)
+            assert len(history.visits) == plain.visits(self.plain_camps, person.name, self.today)
+            assert (history.longest_streak, history.current_streak) == plain.runs(
+                self.plain_camps, person.name, self.today
+            )
+            assert set(factories.badge_names(person)) == self.held_badges[person.name]
+
+
+@pytest.mark.usefixtures("app")
+@settings(max_examples=40)
+@given(steps)
+def test_the_product_agrees_with_the_plain_rules(life: list[tuple[str, int, int, int, bool]]) -> None:
+    world = World()
+    for step in life:
+        world.step(*step)
+        world.check()
+    for person in world.people:
+        with writing():
+            attendance.evaluate(person)
+        world.held_badges[person.name] |= world.earned(person.name)
+    world.check()
+
+
+def test_the_plain_rules_themselves(app: Flask) -> None:
+    """So that both are not wrong in the same way: the run of one person, by hand."""
+    days = [date(2026, 1, number) for number in range(1, 6)]
+    states = [("present", "volunteer"), ("excused", "volunteer"), ("present", "volunteer"), None, ("present", "doctor")]
+    life = [PlainCamp("North", day, states={"A": state} if state else {}) for day, state in zip(days, states, strict=True)]
+    assert plain.runs(life, "A", date(2026, 2, 1)) == (2, 0)
+    assert plain.runs(life[:3], "A", date(2026, 1, 3)) == (2, 2)
+    assert plain.earned(life, "A", date(2026, 2, 1)) == {"First Step"}
+    assert badges.definitions()[0].name == "First Step"

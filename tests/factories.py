@@ -1,0 +1,59 @@
+"""People and camps for the tests. Each needs an application context, and commits."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from webapp.database import db, writing
+from webapp.domain import accounts, attendance, badges, camps, credentials
+from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import CampRole
+from webapp.domain.camps import Camp, Site
+
+PASSWORD = "correct horse"
+_hashed: list[str] = []
+
+
+def person(name: str = "Somebody", *, role: Role = Role.VOLUNTEER, book_no: int | None = None, is_active: bool = True) -> Person:
+    with writing():
+        added = accounts.add_person(name, book_no=book_no, role=role)
+        added.is_active = is_active
+    return added
+
+
+def with_password(who: Person) -> Person:
+    """Their password is :data:`PASSWORD`; it is hashed once, since that is made to take long."""
+    if not _hashed:
+        _hashed.append(credentials.hash_password(PASSWORD))
+    with writing():
+        who = db.session.merge(who)
+        credentials.set_password(who, _hashed[0])
+    return who
+
+
+def site(name: str, time_zone: str = camps.DEFAULT_TIME_ZONE) -> Site:
+    with writing():
+        return camps.add_site(name, time_zone)
+
+
+def camp(weeks_ago: int = 0, name: str = "Camp", at: Site | None = None, *, on: date | None = None) -> Camp:
+    """A camp some weeks ago, or in the future where that is negative; or on a date."""
+    with writing():
+        at = at or camps.default_site()
+        return camps.add_camp(at, name, on or at.today - timedelta(weeks=weeks_ago))
+
+
+def weekly(number: int, name: str = "Camp", at: Site | None = None) -> list[Camp]:
+    """Weekly camps, the last of them today."""
+    return [camp(weeks_ago, name, at) for weeks_ago in reversed(range(number))]
+
+
+def attend(who: Person, camps_: Sequence[Camp], by: Person, camp_role: CampRole | None = None) -> None:
+    for each in camps_:
+        with writing():
+            attendance.mark_present(who, each, by=by, camp_role=camp_role)
+
+
+def badge_names(who: Person) -> list[str]:
+    """What somebody holds, in the order of the definitions."""
+    held = {award.badge_id for award in badges.awards_of(who.id)}
+    return [badge.name for badge in badges.definitions() if badge.id in held]
