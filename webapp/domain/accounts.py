@@ -154,7 +154,7 @@ class Search:
 def search(query: str) -> Search:
     """People whose name holds every word of ``query``, or whose book number begins with it.
 
-    The very book number comes first, then by name. An empty query finds everybody.
+    By name; after a number by book number, the very one first. An empty query finds everybody.
     """
     words = fold(query).split()
     named = and_(true(), *(Person.search_name.contains(word, autoescape=True) for word in words))
@@ -162,7 +162,7 @@ def search(query: str) -> Search:
     if len(words) == 1 and words[0].isdecimal() and len(words[0]) <= 10:
         numbered = cast(Person.book_no, String).startswith(words[0])
         exact = case((Person.book_no == min(int(words[0]), LARGEST_BOOK_NO), 0), else_=1)
-        return Search(or_(numbered, named), (exact, *by_name))
+        return Search(or_(numbered, named), (exact, Person.book_no))
     return Search(named, by_name)
 
 
