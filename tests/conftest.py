@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_login import FlaskLoginClient
@@ -18,6 +19,7 @@ from sqlalchemy import insert, select
 from tests import factories
 from webapp import clock, create_app
 from webapp.database import db
+from webapp.domain import credentials
 from webapp.domain.accounts import Person, Role
 from webapp.domain.badges import Badge
 from webapp.views.security import SessionPerson, limiter
@@ -61,6 +63,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         url: str = request.getfixturevalue("postgresql_url")
         return url
     return f"sqlite:///{tmp_path_factory.mktemp('db') / 'test.db'}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_hashes() -> None:
+    """Hashing is made to take long; the tests need not."""
+    credentials._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,9 @@ PASSWORD = "correct horse"
 _hashed: list[str] = []
 
 
-def person(name: str = "Somebody", *, role: Role = Role.VOLUNTEER, book_no: int | None = None, is_active: bool = True) -> Person:
+def person(
+    name: str = "Somebody", *, role: Role = Role.VOLUNTEER, book_no: int | None = None, is_active: bool = True
+) -> Person:
     with writing():
         added = accounts.add_person(name, book_no=book_no, role=role)
         added.is_active = is_active

@@ -20,7 +20,19 @@ from webapp.domain.badges import Award, Revocation
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
 
-VERBS = ("present", "present", "present", "present", "doctor", "excuse", "absent", "undo", "sign up", "new camp", "cancel")
+VERBS = (
+    "present",
+    "present",
+    "present",
+    "present",
+    "doctor",
+    "excuse",
+    "absent",
+    "undo",
+    "sign up",
+    "new camp",
+    "cancel",
+)
 steps = st.lists(
     st.tuples(st.sampled_from(VERBS), st.integers(0, 1), st.integers(0, 30), st.integers(-1, 9), st.booleans()),
     min_size=5,
@@ -157,7 +169,9 @@ def test_the_plain_rules_themselves(app: Flask) -> None:
     """So that both are not wrong in the same way: the run of one person, by hand."""
     days = [date(2026, 1, number) for number in range(1, 6)]
     states = [("present", "volunteer"), ("excused", "volunteer"), ("present", "volunteer"), None, ("present", "doctor")]
-    life = [PlainCamp("North", day, states={"A": state} if state else {}) for day, state in zip(days, states, strict=True)]
+    life = [
+        PlainCamp("North", day, states={"A": state} if state else {}) for day, state in zip(days, states, strict=True)
+    ]
     assert plain.runs(life, "A", date(2026, 2, 1)) == (2, 0)
     assert plain.runs(life[:3], "A", date(2026, 1, 3)) == (2, 2)
     assert plain.earned(life, "A", date(2026, 2, 1)) == {"First Step"}

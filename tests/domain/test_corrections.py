@@ -67,9 +67,7 @@ def test_another_role_is_a_correction(people: People) -> None:
     camps_ = weekly(3)
     attend(people.volunteer, camps_, people.coordinator)
     with writing():
-        outcome = attendance.mark_present(
-            people.volunteer, camps_[1], by=people.coordinator, camp_role=CampRole.DOCTOR
-        )
+        outcome = attendance.mark_present(people.volunteer, camps_[1], by=people.coordinator, camp_role=CampRole.DOCTOR)
     assert [badge.name for badge in outcome.badges.revoked] == ["Certified Volunteer", "On a Roll"]
     assert attendance.history_of(people.volunteer.id).longest_streak == 2  # skipped, not broken
 

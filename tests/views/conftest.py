@@ -26,7 +26,9 @@ class Camps:
 @pytest.fixture
 def camps(app: Flask, people: People) -> Camps:
     with app.app_context():
-        made = Camps(factories.camp(1, "Past camp"), factories.camp(0, "Camp of today"), factories.camp(-1, "Next camp"))
+        made = Camps(
+            factories.camp(1, "Past camp"), factories.camp(0, "Camp of today"), factories.camp(-1, "Next camp")
+        )
         with writing():
             attendance.sign_up(people.volunteer, made.today)
     return made
