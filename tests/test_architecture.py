@@ -1,0 +1,113 @@
+"""The plan of the house, read from the sources."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# Each imports only what stands before it.
+DOMAIN = (
+    "errors",
+    "accounts",
+    "credentials",
+    "streaks",
+    "camps",
+    "badges",
+    "attendance",
+    "leaderboard",
+    "organisation",
+    "imports",
+    "demo",
+)
+LAYERS = ("clock", "config", "database", "signals", "domain", "views", "cli", "webapp")
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for file in sorted((ROOT / "webapp").rglob("*.py")):
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(part for part in parts if part != "__init__"), ast.parse(file.read_text())
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def layer(module: str) -> int:
+    part = module.split(".")[1] if "." in module else "webapp"
+    return LAYERS.index(part) if part in LAYERS else len(LAYERS) if part == "server" else LAYERS.index("webapp")
+
+
+def test_imports_run_one_way() -> None:
+    for module, tree in modules():
+        for imported in imports(tree):
+            if imported.startswith("webapp.") and module != "webapp" and imported.split(".")[1] in LAYERS:
+                assert layer(imported) <= layer(module), f"{module} imports {imported}"
+
+
+def test_the_domain_knows_no_flask_and_reads_left_to_right() -> None:
+    found = set()
+    for module, tree in modules():
+        if not module.startswith("webapp.domain."):
+            continue
+        place = DOMAIN.index(module.split(".")[2])
+        found.add(DOMAIN[place])
+        for imported in imports(tree):
+            assert imported.split(".")[0] not in ("flask", "flask_login", "werkzeug"), f"{module} imports {imported}"
+            parts = imported.split(".")
+            if parts[:2] == ["webapp", "domain"] and parts[2] in DOMAIN:
+                assert DOMAIN.index(parts[2]) < place, f"{module} imports {imported}"
+    assert found == set(DOMAIN)
+
+
+def test_the_domain_never_commits_but_to_let_go_before_hashing() -> None:
+    commits = [
+        (module, node.lineno)
+        for module, tree in modules()
+        if module.startswith("webapp.domain.")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "commit"
+    ]
+    assert [module for module, _ in commits] == ["webapp.domain.credentials"]
+
+
+def test_time_comes_from_the_one_clock() -> None:
+    for module, tree in modules():
+        if module == "webapp.clock":
+            continue
+        for node in ast.walk(tree):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            assert called not in ("datetime.now", "datetime.utcnow", "date.today", "time.time"), (module, node)
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout; clone the repository to check what it tracks")
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def test_nothing_third_party_and_no_address_of_a_registry_is_tracked() -> None:
+    for file in tracked():
+        name = file.relative_to(ROOT).as_posix()
+        assert not re.search(r"node_modules|\.min\.(js|css)$|static/vendor|uv\.lock|\.whl$|\.tgz$", name), name
+        if file.suffix in (".lock", ".json"):
+            assert "://" not in re.sub(r'"funding": \{\s*"url": "[^"]+"', "", file.read_text()), name
+
+
+def test_every_partial_has_one_root_or_is_told_apart_by_its_underscore() -> None:
+    """What starts with an underscore is a fragment; what does not is a whole page or holds macros."""
+    for file in (ROOT / "templates").rglob("*.html"):
+        text = file.read_text()
+        whole = "{% extends" in text or "<!doctype" in text
+        if file.name.startswith("_"):
+            assert not whole, file
+        elif file.parent.name != "components":
+            assert whole, file

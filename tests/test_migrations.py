@@ -1,0 +1,139 @@
+"""Up, down and up again; twice, interrupted, half there already, many at once; and the models agree."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+
+from tests.conftest import ENGINE
+from webapp import create_app
+from webapp.database import db
+
+
+@pytest.fixture
+def empty(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """An application whose database has nothing in it yet."""
+    name = f"empty_{tmp_path.name}".lower().replace("-", "_")[:60]
+    if ENGINE == "postgresql":
+        url = sa.make_url(request.getfixturevalue("postgresql_url"))
+        admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
+        monkeypatch.setenv("DATABASE_URL", url.set(database=name).render_as_string(hide_password=False))
+    else:
+        monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'empty.db'}")
+    app = create_app({"TESTING": True, "SECRET_KEY": "only-for-tests-only"})
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+    if ENGINE == "postgresql":
+        with admin.connect() as connection:
+            connection.execute(sa.text(f'DROP DATABASE "{name}"'))
+        admin.dispose()
+
+
+def tables() -> set[str]:
+    return set(sa.inspect(db.engine).get_table_names())
+
+
+def badges() -> list[Any]:
+    with db.engine.connect() as connection:
+        return list(connection.execute(sa.text("SELECT name, criteria_value FROM badge ORDER BY position")))
+
+
+def expect_whole() -> None:
+    assert tables() == {*db.metadata.tables, "alembic_version"}
+    assert len(badges()) == 9
+    with db.engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM site")) == 1
+
+
+def test_up_down_and_up_again(empty: Flask) -> None:
+    upgrade()
+    expect_whole()
+    downgrade(revision="base")
+    assert tables() == {"alembic_version"}
+    upgrade()
+    expect_whole()
+
+
+def test_twice_changes_nothing(empty: Flask) -> None:
+    upgrade()
+    first = badges()
+    upgrade()
+    assert badges() == first
+    expect_whole()
+
+
+def test_some_of_the_tables_are_there_already(empty: Flask) -> None:
+    upgrade()
+    with db.engine.execution_options(writing=True).begin() as connection:
+        for gone in ("revocation", "award", "attendance", "alembic_version"):
+            connection.execute(sa.text(f"DROP TABLE {gone}"))
+        connection.execute(sa.text("DELETE FROM badge WHERE criteria_value > 5"))
+    upgrade()
+    expect_whole()
+
+
+def test_an_interrupted_upgrade_is_completed(empty: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic.operations import Operations
+
+    create_table = Operations.create_table
+
+    def fail_at_badge(self: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "badge":
+            raise KeyboardInterrupt
+        return create_table(self, name, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Operations, "create_table", fail_at_badge)
+        with pytest.raises(KeyboardInterrupt):
+            upgrade()
+    assert "badge" not in tables()
+    upgrade()
+    expect_whole()
+
+
+def test_many_processes_starting_at_once_make_nine_badges(empty: Flask) -> None:
+    """Threads here; each upgrades through a connection of its own, one after the other."""
+    failures: list[BaseException] = []
+    env = Path(__file__).parent.parent / "migrations"
+
+    def start() -> None:
+        import subprocess
+        import sys
+
+        done = subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"], cwd=env.parent, capture_output=True
+        )
+        if done.returncode:
+            failures.append(RuntimeError(done.stderr.decode()))
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    expect_whole()
+
+
+def test_models_and_migrations_agree(empty: Flask) -> None:
+    upgrade()
+    with db.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), db.metadata) == []
+
+
+def test_the_nine_badges_are_those_of_the_contract(empty: Flask) -> None:
+    from tests.domain.plain import BADGES
+
+    upgrade()
+    assert [tuple(row) for row in badges()] == [(name, value) for name, _, value in BADGES]

@@ -1,0 +1,192 @@
+"""The live cabinet, over a real connection: a server in a thread, marks from outside it."""
+
+import http.client
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from urllib.parse import quote
+
+import pytest
+from flask import Flask
+from werkzeug.serving import make_server
+
+from tests.conftest import SUNDAY, People
+from tests.views.conftest import Camps
+from webapp import clock
+from webapp.database import db, writing
+from webapp.domain import accounts, attendance
+from webapp.domain.accounts import Person
+from webapp.domain.camps import Camp
+from webapp.views.security import SessionPerson
+
+PATIENCE = 10  # seconds until a test gives up; what is waited for comes in a fraction of one
+
+
+@pytest.fixture
+def server(app: Flask) -> Iterator[str]:
+    """Where the application is served; many threads."""
+    running = make_server("127.0.0.1", 0, app, threaded=True)
+    running.daemon_threads = True  # type: ignore[attr-defined]
+    thread = threading.Thread(target=running.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{running.server_port}"
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+class Stream:
+    """The lines of an open event stream as they come."""
+
+    def __init__(self, server: str, cookie: str, path: str, **headers: str) -> None:
+        self.connection = http.client.HTTPConnection(server, timeout=PATIENCE)
+        self.connection.connect()
+        self.socket = self.connection.sock  # the response takes it away
+        self.connection.request("GET", path, headers={"Cookie": cookie, **headers})
+        self.response = self.connection.getresponse()
+        assert self.response.headers["Content-Type"].startswith("text/event-stream")
+        self.lines: queue.Queue[str] = queue.Queue()
+        self.thread = threading.Thread(target=self._read)
+        self.thread.start()
+
+    def _read(self) -> None:
+        try:
+            for line in self.response:
+                self.lines.put(line.decode().rstrip("\n"))
+        except (OSError, ValueError, http.client.HTTPException):
+            pass
+        self.lines.put("END")
+
+    def until(self, text: str) -> list[str]:
+        """The lines up to the one that holds a text."""
+        seen: list[str] = []
+        while not seen or text not in seen[-1]:
+            assert seen[-1:] != ["END"], seen
+            seen.append(self.lines.get(timeout=PATIENCE))
+        return seen
+
+
+@contextmanager
+def open_stream(
+    app: Flask, server: str, person: Person, path: str = "/cabinet/live", **headers: str
+) -> Iterator[Stream]:
+    client = app.test_client(user=SessionPerson(person))
+    with client.session_transaction() as session:
+        session["_fresh"] = True
+    cookie = client.get_cookie("session")
+    assert cookie
+    stream = Stream(server, f"session={cookie.value}", path, **headers)
+    try:
+        yield stream
+    finally:
+        with suppress(OSError):  # the other end may have gone first
+            stream.socket.shutdown(socket.SHUT_RDWR)
+        stream.thread.join()
+        stream.response.close()
+        stream.connection.close()
+
+
+def seen_now(app: Flask, person: Person) -> str:
+    """What a page opened now says it has seen."""
+    from webapp.views import live
+
+    with app.app_context():
+        return live.token(attendance.stamp_of(person.id))
+
+
+def mark(app: Flask, person: Person, camp: Camp, by: Person) -> None:
+    with app.app_context(), writing():
+        attendance.mark_present(person, camp, by=by)
+
+
+def test_a_mark_made_elsewhere_arrives_with_its_badge(app: Flask, server: str, people: People, camps: Camps) -> None:
+    with open_stream(app, server, people.volunteer, f"/cabinet/live?seen={seen_now(app, people.volunteer)}") as stream:
+        stream.until("still here")
+        with clock.stopped_at(SUNDAY + timedelta(minutes=1)):
+            mark(app, people.volunteer, camps.today, people.coordinator)
+            event = stream.until("New: First Step")
+    assert any('class="just-earned"' in line for line in event)
+
+
+def test_what_happened_before_the_stream_opened_is_not_missed(
+    app: Flask, server: str, people: People, camps: Camps
+) -> None:
+    """The page was rendered, then the mark was made, then the stream connected: a phone in a pocket."""
+    seen = seen_now(app, people.volunteer)
+    with clock.stopped_at(SUNDAY + timedelta(minutes=1)):
+        mark(app, people.volunteer, camps.today, people.coordinator)
+        with open_stream(app, server, people.volunteer, f"/cabinet/live?seen={seen}") as stream:
+            stream.until("New: First Step")
+
+
+def test_a_stream_that_comes_back_goes_on_from_its_last_event(
+    app: Flask, server: str, people: People, camps: Camps
+) -> None:
+    old = seen_now(app, people.volunteer)
+    with clock.stopped_at(SUNDAY + timedelta(minutes=1)):
+        mark(app, people.volunteer, camps.today, people.coordinator)
+        path = f"/cabinet/live?seen={old}"
+        with open_stream(app, server, people.volunteer, path) as stream:
+            (last,) = [line.removeprefix("id: ") for line in stream.until("id: ") if line.startswith("id: ")]
+        with open_stream(app, server, people.volunteer, path, **{"Last-Event-ID": last}) as stream:
+            assert "cabinet" not in "".join(stream.until("still here"))
+
+
+def test_a_badge_that_returns_is_not_celebrated(app: Flask, server: str, people: People, camps: Camps) -> None:
+    mark(app, people.volunteer, camps.today, people.coordinator)
+    with app.app_context(), writing():
+        attendance.undo(people.volunteer, camps.today, by=people.coordinator)
+    path = f"/cabinet/live?seen={seen_now(app, people.volunteer)}"
+    with open_stream(app, server, people.volunteer, path) as stream, clock.stopped_at(SUNDAY + timedelta(minutes=1)):
+        stream.until("still here")
+        mark(app, people.volunteer, camps.today, people.coordinator)
+        event = "".join(stream.until("</hx-partial>"))
+    assert "First Step" in event
+    assert "just-earned" not in event
+
+
+def test_one_hears_nothing_of_others(app: Flask, server: str, people: People, camps: Camps) -> None:
+    with open_stream(app, server, people.volunteer, f"/cabinet/live?seen={seen_now(app, people.volunteer)}") as stream:
+        stream.until("still here")
+        mark(app, people.other, camps.today, people.coordinator)
+        mark(app, people.volunteer, camps.past, people.coordinator)
+        event = "".join(stream.until("</hx-partial>"))
+    assert "Imran" not in event
+
+
+def test_the_stream_ends_with_the_session(app: Flask, server: str, people: People, camps: Camps) -> None:
+    with open_stream(app, server, people.volunteer, f"/cabinet/live?seen={seen_now(app, people.volunteer)}") as stream:
+        stream.until("still here")
+        with app.app_context(), writing():
+            attendance.mark_present(people.volunteer, camps.today, by=people.coordinator)
+            accounts.deactivate(db.session.get_one(Person, people.volunteer.id))
+        stream.until("END")
+
+
+def test_without_a_free_thread_the_stream_is_a_poll(
+    app: Flask, server: str, people: People, camps: Camps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "LIVE_STREAMS", 0)
+    path = f"/cabinet/live?seen={quote(seen_now(app, people.volunteer))}"
+    with open_stream(app, server, people.volunteer, path) as stream:
+        assert "retry: 600" in stream.until("END")
+    mark(app, people.volunteer, camps.today, people.coordinator)
+    with open_stream(app, server, people.volunteer, path) as stream:
+        assert "First Step" in "".join(stream.until("END"))
+
+
+@pytest.mark.parametrize("seen", ["", "nonsense", "a.b", "x.99999999999999999999", "." * 50])
+def test_what_a_page_says_it_saw_may_be_nonsense(app: Flask, server: str, people: People, seen: str) -> None:
+    with open_stream(app, server, people.volunteer, f"/cabinet/live?seen={seen}") as stream:
+        assert "Asha Rao" in "".join(stream.until("</hx-partial>"))
+
+
+def test_coordinators_watch_anybodys_cabinet(app: Flask, server: str, people: People, camps: Camps) -> None:
+    path = f"/people/{people.volunteer.id}/live?seen={seen_now(app, people.volunteer)}"
+    with open_stream(app, server, people.coordinator, path) as stream:
+        stream.until("still here")
+        mark(app, people.volunteer, camps.today, people.admin)
+        stream.until("First Step")
