@@ -1,0 +1,83 @@
+"""A real Chromium against the application in a thread, so that its clock and database are the test's."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from tests import factories
+from tests.conftest import People, skip_or_fail
+from tests.factories import PASSWORD
+from webapp.domain.accounts import Person
+
+PHONE = {"width": 360, "height": 740}
+DESKTOP = {"width": 1280, "height": 800}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        skip_or_fail("no Chromium; install Debian's package chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def url(app: Flask) -> Iterator[str]:
+    """Where the application is served."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server.daemon_threads = True  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def open_as(app: Flask, browser: Browser, url: str, people: People) -> Iterator[Callable[..., Page]]:
+    """A browser of somebody's own, signed in through the form. Whatever the page complains of fails the test."""
+    complaints: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def opened(person: Person, **options: object) -> Page:
+        with app.app_context():
+            person = factories.with_password(person)
+        context = browser.new_context(**{"base_url": url, "viewport": PHONE, **options})  # type: ignore[arg-type]
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto("/sign-in")
+        page.get_by_label("Book number").fill(str(person.book_no))
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(lambda address: "sign-in" not in address)
+        return page
+
+    yield opened
+    for context in contexts:
+        try:
+            context.close()
+        except Error as error:
+            complaints.append(str(error))
+    # What a test provokes itself (a refused mark, a cut connection) the browser reports as a failed resource.
+    assert [said for said in complaints if "Failed to load resource" not in said] == []

@@ -1,0 +1,213 @@
+"""The whole loop as people live it: a coordinator marks on a phone, a volunteer watches another."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from flask import Flask
+from playwright.sync_api import Locator, Page, expect
+
+from tests import factories
+from tests.browser.conftest import DESKTOP, PHONE
+from tests.conftest import People
+from tests.factories import attend, weekly
+from webapp.database import writing
+from webapp.domain import attendance
+from webapp.domain.accounts import Person
+from webapp.domain.camps import Camp
+
+OpenAs = Callable[..., Page]
+LONG_NAME = "Venkata Satyanarayana Lakshmi Narasimha Ramachandra Murthy Garu"
+
+
+@pytest.fixture
+def today(app: Flask, people: People) -> Camp:
+    """Today's camp; the volunteer has come twice before, others have signed up too."""
+    with app.app_context():
+        camps = weekly(3, "Hosur")
+        attend(people.volunteer, camps[:2], people.coordinator)
+        with writing():
+            attendance.sign_up(people.volunteer, camps[2])
+            attendance.sign_up(people.other, camps[2])
+            attendance.sign_up(factories.person(LONG_NAME), camps[2])
+        factories.person("Śrīnivāsa Rao")
+    return camps[2]
+
+
+def row(page: Page, person: Person) -> Locator:
+    return page.locator(f"#person-{person.id}")
+
+
+def test_a_mark_appears_on_the_volunteers_own_page_within_a_second(
+    open_as: OpenAs, people: People, today: Camp
+) -> None:
+    volunteer, coordinator = open_as(people.volunteer), open_as(people.coordinator)
+    expect(volunteer.get_by_role("heading", name="Your badges")).to_be_visible()
+    expect(coordinator).to_have_url(re.compile(f"/roll-call/{today.id}$"))
+    volunteer.evaluate("""
+        window.seen = new Promise((found) => new MutationObserver(() => {
+            if (document.body.innerText.includes("On a Roll") && document.querySelector("#earned-title + ul")
+                .innerText.includes("On a Roll")) found(Date.now());
+        }).observe(document.body, {childList: true, subtree: true, characterData: true})); 0
+    """)
+    with coordinator.expect_response("**/people/*") as answered:
+        coordinator.get_by_role("button", name="Mark Asha Rao present").click()
+    marked = coordinator.evaluate("Date.now()")
+    assert answered.value.status == 200
+    assert volunteer.evaluate("window.seen") - marked < 1000
+    expect(volunteer.locator("#announced")).to_contain_text("Certified Volunteer, On a Roll")
+    mine = row(coordinator, people.volunteer)
+    expect(mine).to_contain_text("Present")
+    expect(mine).to_contain_text("On a Roll")
+    expect(coordinator.locator("#count")).to_contain_text("1 of 3 present")
+
+    mine.get_by_role("button", name="Undo").click()
+    expect(mine).to_contain_text("On a Roll taken back")
+    expect(coordinator.locator("#count")).to_contain_text("0 of 3 present")
+    expect(volunteer.locator("#earned-title + ul")).not_to_contain_text("On a Roll")
+
+
+def test_finding_by_part_of_a_name_without_its_accents_and_by_number(
+    open_as: OpenAs, people: People, today: Camp
+) -> None:
+    page = open_as(people.coordinator)
+    search = page.get_by_role("searchbox")
+    search.fill("sriniv")
+    expect(page.locator("#rows .person")).to_have_count(1)
+    page.get_by_role("button", name="Add Śrīnivāsa Rao present").click()
+    expect(page.locator("#rows .person")).to_contain_text("First Step")
+    search.fill(str(people.volunteer.book_no))
+    expect(page.locator("#rows .person").first).to_contain_text("Asha Rao")
+    search.fill("nobody like this")
+    expect(page.locator("#rows")).to_contain_text("Nobody matches")
+    search.fill("")
+    expect(page.locator("#rows .person")).to_have_count(4)
+
+
+def test_a_double_tap_marks_once_and_undoes_nothing(app: Flask, open_as: OpenAs, people: People, today: Camp) -> None:
+    page = open_as(people.coordinator)
+    box = page.get_by_role("button", name="Mark Asha Rao present").bounding_box()
+    assert box
+    page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, delay=20)
+    expect(row(page, people.volunteer)).to_contain_text("Present")
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.reload()
+    expect(row(page, people.volunteer)).to_contain_text("Present")
+
+
+def test_with_the_keyboard_alone(open_as: OpenAs, people: People, today: Camp) -> None:
+    page = open_as(people.coordinator)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    search = page.get_by_role("searchbox")
+    while not search.evaluate("each => each === document.activeElement"):
+        page.keyboard.press("Tab")
+    page.keyboard.type("asha")
+    expect(page.locator("#rows .person")).to_have_count(2)  # Imran Pasha too
+    mark = page.get_by_role("button", name="Mark Asha Rao present")
+    while not mark.evaluate("each => each === document.activeElement"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(row(page, people.volunteer)).to_contain_text("Present")
+    expect(row(page, people.volunteer)).to_be_focused()
+    more = page.get_by_role("button", name="More for Asha Rao")
+    while not more.evaluate("each => each === document.activeElement"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Present as doctor")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Present as doctor")).to_be_hidden()
+
+
+def test_reading_and_marking_without_javascript(open_as: OpenAs, people: People, today: Camp) -> None:
+    page = open_as(people.coordinator, java_script_enabled=False)
+    page.get_by_role("searchbox").fill("asha")
+    page.get_by_role("searchbox").press("Enter")
+    page.get_by_role("button", name="Mark Asha Rao present").click()
+    expect(page.get_by_role("status").first).to_contain_text("Asha Rao is present. New:")
+    expect(page.get_by_role("searchbox")).to_have_value("asha")
+    row(page, people.volunteer).get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("status").first).to_contain_text("is expected again")
+    volunteer = open_as(people.volunteer, java_script_enabled=False)
+    expect(volunteer.get_by_text("First Step").first).to_be_visible()
+
+
+def test_a_mark_that_did_not_get_through_says_so(open_as: OpenAs, people: People, today: Camp) -> None:
+    page = open_as(people.coordinator)
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Mark Asha Rao present").click()
+    expect(page.get_by_role("alert")).to_contain_text("was not saved")
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Mark Asha Rao present").click()
+    expect(row(page, people.volunteer)).to_contain_text("Present")
+    expect(page.locator("#unsent")).to_be_hidden()
+
+
+def test_a_refusal_is_shown_on_the_row(app: Flask, open_as: OpenAs, people: People, today: Camp) -> None:
+    page = open_as(people.coordinator)
+    with app.app_context(), writing():
+        attendance.cancel_camp(today)
+    page.get_by_role("button", name="Mark Asha Rao present").click()
+    expect(row(page, people.volunteer)).to_contain_text("was cancelled")
+
+
+def test_the_story_of_a_medal_opens_and_closes(open_as: OpenAs, people: People, today: Camp) -> None:
+    page = open_as(people.volunteer)
+    page.get_by_role("button", name="First Step").click()
+    story = page.get_by_text("Earned Sun 29 March 2026 at Hosur.")
+    expect(story).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(story).to_be_hidden()
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_motion_only_for_a_badge_just_earned_and_none_if_unwanted(
+    app: Flask, open_as: OpenAs, people: People, today: Camp, motion: str
+) -> None:
+    page = open_as(people.volunteer, reduced_motion=motion)
+    count = "document.getAnimations().length"
+    assert page.evaluate(count) == 0
+    page.evaluate("window.moved = 0; document.addEventListener('animationstart', () => window.moved++); 0")
+    coordinator = open_as(people.coordinator)
+    coordinator.get_by_role("button", name="Mark Asha Rao present").click()
+    expect(page.locator("#earned-title + ul")).to_contain_text("On a Roll")
+    if motion == "reduce":
+        assert page.evaluate("window.moved") == 0
+    else:
+        page.wait_for_function("window.moved >= 2")
+        page.wait_for_function(f"{count} === 0")
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_screen_fits_and_can_be_read(
+    open_as: OpenAs, people: People, today: Camp, size: dict[str, int], scheme: str
+) -> None:
+    """No sideways scrolling, no accessibility fault that axe knows of, targets of at least 44 px on the roll."""
+    page = open_as(people.admin, viewport=size, color_scheme=scheme)
+    axe = Axe()
+    paths = (
+        "/leaderboard/",
+        f"/roll-call/{today.id}",
+        "/roll-call/camps",
+        "/people/",
+        f"/people/{people.volunteer.id}",
+        "/account",
+        "/api/v1/docs",
+    )
+    for path in paths:
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        faults = axe.run(page)
+        assert faults.violations_count == 0, f"{path}: {faults.generate_report()}"
+        if "roll-call/" in path:
+            small = page.eval_on_selector_all(
+                "#rows button:not([popover] *), input:not([type=hidden])",
+                "all => all.filter(each => each.getBoundingClientRect().height < 44).map(each => each.outerHTML)",
+            )
+            assert small == []
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in")
+    assert axe.run(page).violations_count == 0
