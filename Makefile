@@ -52,8 +52,10 @@ $(VENDOR)/installed: package-lock.json | $(BIN)/pip
 	@command -v npm >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/node.lock
 	PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@mkdir -p $(VENDOR)
-	cp node_modules/htmx.org/dist/htmx.min.js node_modules/htmx.org/dist/ext/hx-sse.min.js \
-	  node_modules/modern-normalize/modern-normalize.css $(VENDOR)/
+	cp node_modules/htmx.org/dist/htmx.min.js node_modules/modern-normalize/modern-normalize.css $(VENDOR)/
+	# One file: htmx looks through the page a moment after it is loaded, and an extension in a file of
+	# its own may come later than that.
+	(cd node_modules/htmx.org/dist && cat htmx.min.js && echo && cat ext/hx-sse.min.js) >$(VENDOR)/htmx-live.js
 	@touch $@
 
 # After a change of a version in pyproject.toml; needs uv.

@@ -2,19 +2,21 @@
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from flask import Flask
 from flask.cli import with_appcontext
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from tqdm import tqdm
 
 from webapp.database import writing
 from webapp.domain import accounts, credentials, demo, imports, leaderboard
 from webapp.domain.accounts import Role
 from webapp.domain.badges import all_awards
-from webapp.domain.errors import DomainError
+from webapp.domain.errors import DomainError, InvalidError
 
 MOST_PROBLEMS = 50  # printed one by one
 
@@ -25,8 +27,17 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
 
 
-def _refuse(error: DomainError) -> click.ClickException:
-    return click.ClickException(str(error))
+@contextmanager
+def _plain_words() -> Iterator[None]:
+    """What cannot be done is said in a line, not with a traceback."""
+    try:
+        yield
+    except DomainError as error:
+        raise click.ClickException(str(error)) from None
+    except (OperationalError, ProgrammingError) as error:
+        raise click.ClickException(
+            f"The database cannot be used; has it its tables (flask db upgrade)? It says: {error.orig}"
+        ) from None
 
 
 @click.command("create-admin")
@@ -36,13 +47,11 @@ def _refuse(error: DomainError) -> click.ClickException:
 @with_appcontext
 def create_admin(book_no: int | None, name: str, password: str) -> None:
     """Add an admin, asking for name and password."""
-    try:
+    with _plain_words():
         password_hash = credentials.hash_password(password)
         with writing():
             person = accounts.add_person(name, book_no=book_no, role=Role.ADMIN)
             credentials.set_password(person, password_hash)
-    except DomainError as error:
-        raise _refuse(error) from None
     click.echo(f"{person.name} can sign in with book number {person.book_no}.")
 
 
@@ -52,15 +61,13 @@ def create_admin(book_no: int | None, name: str, password: str) -> None:
 @with_appcontext
 def set_password(book_no: int, password: str) -> None:
     """Give somebody a new password, asking for it. Their open sessions end."""
-    person = accounts.by_book_no(book_no)
-    if person is None:
-        raise click.ClickException(f"Nobody has book number {book_no}.")
-    try:
+    with _plain_words():
+        person = accounts.by_book_no(book_no)
+        if person is None:
+            raise InvalidError(f"Nobody has book number {book_no}.")
         password_hash = credentials.hash_password(password)
-    except DomainError as error:
-        raise _refuse(error) from None
-    with writing():
-        credentials.set_password(person, password_hash)
+        with writing():
+            credentials.set_password(person, password_hash)
     click.echo(f"{person.name} has a new password; other sessions of theirs have ended.")
 
 
@@ -73,11 +80,8 @@ def seed(clear: bool, erase_real_data: bool) -> None:
 
     A database with real data is left alone, unless told twice: --clear --erase-real-data.
     """
-    try:
-        with writing():
-            click.echo(demo.seed(clear=clear, erase_real_data=erase_real_data))
-    except DomainError as error:
-        raise _refuse(error) from None
+    with _plain_words(), writing():
+        click.echo(demo.seed(clear=clear, erase_real_data=erase_real_data))
 
 
 @click.command("import")
@@ -86,17 +90,16 @@ def seed(clear: bool, erase_real_data: bool) -> None:
 @with_appcontext
 def import_history(file: Path, keep_good: bool) -> None:
     """Read a history from a CSV file and settle the badges. Nothing is stored unless all rows are good."""
-    try:
+    with _plain_words():
         entries, problems = imports.read(file)
-        with writing(), tqdm(total=len(entries), unit="row", disable=None) as bar:
-            report = imports.store(entries, problems, keep_good=keep_good, progress=bar.update)
-    except imports.ImportRefused as refused:
-        _print_problems(refused.problems)
-        raise click.ClickException(
-            f"{len(refused.problems):,} bad row(s). Nothing was stored; --keep-good stores the good ones."
-        ) from None
-    except DomainError as error:
-        raise _refuse(error) from None
+        try:
+            with writing(), tqdm(total=len(entries), unit="row", disable=None) as bar:
+                report = imports.store(entries, problems, keep_good=keep_good, progress=bar.update)
+        except imports.ImportRefused as refused:
+            _print_problems(refused.problems)
+            raise InvalidError(
+                f"{len(refused.problems):,} bad row(s). Nothing was stored; --keep-good stores the good ones."
+            ) from None
     _print_problems(report.problems)
     click.echo(
         f"{report.stored:,} rows stored, {report.unchanged:,} known already, {len(report.problems):,} refused; "

@@ -1,16 +1,21 @@
 """The one clock. Everything that asks for the time asks here, so that tests and the demo can set it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-_stopped: datetime | None = None
+
+def _real() -> datetime:
+    return datetime.now(UTC)
+
+
+_source: Callable[[], datetime] = _real
 
 
 def now() -> datetime:
     """The current instant, aware, in UTC."""
-    return _stopped or datetime.now(UTC)
+    return _source()
 
 
 def today(time_zone: str) -> date:
@@ -21,9 +26,23 @@ def today(time_zone: str) -> date:
 @contextmanager
 def stopped_at(instant: datetime) -> Iterator[None]:
     """Within the block, in every thread of this process, :func:`now` answers ``instant`` (aware)."""
-    global _stopped
-    before, _stopped = _stopped, instant.astimezone(UTC)
+    with _told_by(lambda: instant.astimezone(UTC)):
+        yield
+
+
+@contextmanager
+def running_from(instant: datetime) -> Iterator[None]:
+    """Within the block, in every thread of this process, time passes from ``instant`` (aware) on."""
+    ahead = instant - _real()
+    with _told_by(lambda: _real() + ahead):
+        yield
+
+
+@contextmanager
+def _told_by(source: Callable[[], datetime]) -> Iterator[None]:
+    global _source
+    before, _source = _source, source
     try:
         yield
     finally:
-        _stopped = before
+        _source = before

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Dialect, Engine, MetaData, event, types
+from sqlalchemy import Connection, Dialect, Engine, MetaData, event, text, types
 from sqlalchemy.orm import DeclarativeBase
 
 
@@ -91,6 +91,15 @@ def writing() -> Iterator[None]:
     except BaseException:
         db.session.rollback()
         raise
+
+
+def one_at_a_time(work: str) -> None:
+    """Wait until no other transaction does this work, and keep others from it until this one ends.
+
+    For work that touches many rows in an order of its own. On SQLite there is one writer anyway.
+    """
+    if not is_sqlite():
+        db.session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:work))"), {"work": work})
 
 
 def is_sqlite() -> bool:

@@ -85,7 +85,7 @@ def upgrade() -> None:
         sa.Column("camp_role", choice("camp_role", "volunteer", "doctor", "coordinator"), nullable=False),
         sa.Column("state", choice("state", "expected", "present", "excused", "absent"), nullable=False),
         sa.Column("reason", sa.String(200)),
-        sa.Column("signed_up", sa.Boolean, nullable=False),
+        sa.Column("signed_up_as", choice("signed_up_as", "volunteer", "doctor", "coordinator")),
         sa.Column("marked_at", INSTANT),
         sa.Column("marked_by_id", sa.Uuid, sa.ForeignKey("person.id")),
         sa.Column("left_at", INSTANT),

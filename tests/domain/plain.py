@@ -40,9 +40,9 @@ def runs(camps: Iterable[PlainCamp], who: str, today: date) -> tuple[int, int]:
             marked = [each for each in found if each and each[0] != "expected"]
             if ("present", "volunteer") in marked:
                 run += 1
-            elif any(state in ("present", "excused") for state, _ in marked):
-                pass
-            elif day == today and len(marked) < len(found):
+            elif any(state in ("present", "excused") for state, _ in marked) or (
+                day == today and len(marked) < len(found)
+            ):
                 pass
             else:
                 run = 0

@@ -115,7 +115,7 @@ class World:
         role = state[1] if state else "volunteer"
         if verb == "undo":
             if who in signed_up:
-                camp.states[who] = ("expected", role)
+                camp.states[who] = ("expected", "volunteer")
             else:
                 camp.states.pop(who, None)
         elif verb == "doctor":

@@ -181,6 +181,7 @@ def test_a_state_that_is_none_changes_nothing(
 ) -> None:
     response = coordinator.post(mark_url(camps.today, people.volunteer), data={"state": sent}, headers=HTMX)
     assert response.status_code == 400
+    assert response.mimetype == "text/plain"
     assert state(app, camps.today, people.volunteer) is State.EXPECTED
 
 

@@ -67,7 +67,8 @@ def fold(text: str) -> str:
     ``Ángel  Müller`` becomes ``angel muller``; other scripts are transliterated, and a query folded the
     same way finds them however it was typed. Cut to what the column holds.
     """
-    return " ".join(anyascii(text).casefold().split())[: 4 * LONGEST_NAME]
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(anyascii(printable).casefold().split())[: 4 * LONGEST_NAME]
 
 
 def clean_name(text: str) -> str:
@@ -100,12 +101,14 @@ def parse_book_no(text: str) -> int:
 def add_person(name: str, *, book_no: int | None = None, role: Role = Role.VOLUNTEER) -> Person:
     """Add someone without a password; without ``book_no`` they get the next free one.
 
-    Raises :class:`InvalidError` for a bad name, :class:`ConflictError` for a book number in use.
+    Raises :class:`InvalidError` for a bad name or number, :class:`ConflictError` for a book number in use.
     """
     name = clean_name(name)
     if book_no is None:
         book_no = (db.session.scalar(select(func.max(Person.book_no))) or 0) + 1
-    elif by_book_no(book_no):
+    if not 1 <= book_no <= LARGEST_BOOK_NO:
+        raise InvalidError(f"{book_no} cannot be a book number: they go from 1 to {LARGEST_BOOK_NO:,}.")
+    if by_book_no(book_no):
         raise ConflictError(f"Book number {book_no} belongs to somebody already.")
     person = Person(
         id=uuid4(), book_no=book_no, name=name, search_name=fold(name), role=role, is_active=True, session_no=1
@@ -137,10 +140,16 @@ def lock(person_ids: Sequence[UUID]) -> None:
     ).all()
 
 
+def end_sessions(person: Person) -> None:
+    """No session or token that was given out so far is good any longer."""
+    person.session_no = Person.session_no + 1  # counted by the database, so that none of two changes is lost
+    db.session.flush()
+
+
 def deactivate(person: Person) -> None:
     """Switch an account off: sessions and tokens end, the history stays."""
     person.is_active = False
-    person.session_no += 1
+    end_sessions(person)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, Model, db
+from webapp.database import Instant, Model, db, one_at_a_time
 from webapp.domain import accounts, badges, camps
 from webapp.domain.accounts import Person, values_of
 from webapp.domain.badges import Award, Change, HeldCamp, History, Settlement
@@ -70,7 +70,17 @@ class Attendance(Model):
         Enum(State, native_enum=False, length=16, create_constraint=True, values_callable=values_of, name="state")
     )
     reason: Mapped[str | None] = mapped_column(String(200))
-    signed_up: Mapped[bool] = mapped_column(default=False)
+    # The camp role they signed up in, which a mark in another role must not make forgotten.
+    signed_up_as: Mapped[CampRole | None] = mapped_column(
+        Enum(
+            CampRole,
+            native_enum=False,
+            length=16,
+            create_constraint=True,
+            values_callable=values_of,
+            name="signed_up_as",
+        )
+    )
     marked_at: Mapped[datetime | None] = mapped_column(Instant)
     marked_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     left_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -146,6 +156,8 @@ def calendars_for(marks: Iterable[Marks]) -> dict[UUID, Calendar]:
 
 def history(marks: Marks, calendars: Mapping[UUID, Calendar]) -> History:
     """The history that somebody's marks make on the calendars of their sites."""
+    # Marks and calendars are read one after the other: a camp cancelled in between is on no calendar.
+    marks = {camp: step for camp, step in marks.items() if camp.camp_date in calendars[camp.site_id].position}
     steps_at: dict[UUID, dict[date, list[Step]]] = defaultdict(lambda: defaultdict(list))
     for camp, step in marks.items():
         steps_at[camp.site_id][camp.camp_date].append(step)
@@ -171,11 +183,11 @@ def sign_up(person: Person, camp: Camp, camp_role: CampRole = CampRole.VOLUNTEER
             camp_id=camp.id,
             camp_role=camp_role,
             state=State.EXPECTED,
-            signed_up=True,
+            signed_up_as=camp_role,
         )
         db.session.add(found)
-    elif not found.signed_up:
-        found.signed_up = True
+    elif found.signed_up_as is None:
+        found.signed_up_as = camp_role
     db.session.flush()
     return Outcome(found)
 
@@ -209,9 +221,12 @@ def undo(person: Person, camp: Camp, *, by: Person) -> Outcome:
 def check_out(person: Person, camp: Camp) -> Outcome:
     """Record now as the leaving time of somebody present; a time already recorded stays.
 
-    Raises :class:`ConflictError` where they are not marked present.
+    Raises :class:`ConflictError` where they are not marked present, or the camp is not of today.
     """
     camp = camps.hold(camp)
+    camp.must_be_markable()
+    if not camp.is_today:
+        raise ConflictError(f"{camp.name} is over; a leaving time is recorded on the day. Nothing was changed.")
     found = _lock(person, camp)
     if found is None or found.state is not State.PRESENT:
         raise ConflictError(f"{person.name} is not marked present at {camp.name}, so cannot leave it.")
@@ -243,6 +258,8 @@ def _mark(
     camp.must_be_markable()
     found = _lock(person, camp)
     role = camp_role or (found.camp_role if found else CampRole.VOLUNTEER)
+    if found and state is State.EXPECTED:
+        role = found.signed_up_as or role
     note = note[:200] if note else None
     if found is None and state is State.EXPECTED:
         return Outcome(None)
@@ -260,14 +277,14 @@ def _mark(
     after = history(marks, calendars)
 
     if found is None:
-        found = Attendance(person_id=person.id, camp_id=camp.id, signed_up=False)
+        found = Attendance(person_id=person.id, camp_id=camp.id)
         db.session.add(found)
     found.state, found.camp_role, found.reason = state, role, note
     found.marked_at, found.marked_by_id = clock.now(), by.id
     if state is not State.PRESENT:
         found.left_at = None
     attendance: Attendance | None = found
-    if state is State.EXPECTED and not found.signed_up:
+    if state is State.EXPECTED and found.signed_up_as is None:
         db.session.delete(found)
         attendance = None
     db.session.flush()
@@ -301,6 +318,7 @@ def reinstate_camp(camp: Camp) -> None:
 
 
 def _change_status(camp: Camp, status: Status) -> None:
+    one_at_a_time("settling many people")
     camp = camps.hold(camp, to_change=True)
     if camp.status is status:
         return
@@ -348,7 +366,7 @@ def roll(camp: Camp, query: str = "", limit: int = 1000) -> list[Row]:
     people = (
         select(Person, Attendance)
         .outerjoin(Attendance, and_(Attendance.person_id == Person.id, Attendance.camp_id == camp.id))
-        .where(found.condition, or_(on_it, Person.is_active) if query.strip() else on_it)
+        .where(found.condition, or_(on_it, Person.is_active) if accounts.fold(query) else on_it)
         .order_by(~on_it, *found.order)
         .limit(limit)
     )

@@ -11,7 +11,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import select
 
 from webapp.database import db
-from webapp.domain.accounts import Person, by_book_no
+from webapp.domain.accounts import Person, by_book_no, end_sessions
 from webapp.domain.errors import DomainError, InvalidError
 
 SHORTEST_PASSWORD = 8
@@ -42,10 +42,14 @@ def _place_to_hash() -> Iterator[None]:
         _hashing.release()
 
 
+def _bytes(password: str) -> bytes:
+    return password.encode(errors="surrogatepass")  # JSON can hold half a character
+
+
 def _verify(password_hash: str, password: str) -> bool:
     with _place_to_hash():
         try:
-            return _hasher.verify(password_hash, password)
+            return _hasher.verify(password_hash, _bytes(password))
         except (VerificationError, InvalidHashError):
             return False
 
@@ -60,13 +64,13 @@ def hash_password(password: str) -> str:
     if len(password) > LONGEST_PASSWORD:
         raise InvalidError(f"A password has at most {LONGEST_PASSWORD} characters.")
     with _place_to_hash():
-        return _hasher.hash(password)
+        return _hasher.hash(_bytes(password))
 
 
 def set_password(person: Person, password_hash: str) -> None:
     """Give a person a new password; every open session and token of theirs ends."""
     person.password_hash = password_hash
-    person.session_no += 1
+    end_sessions(person)
 
 
 def has_password(person: Person, password: str) -> bool:

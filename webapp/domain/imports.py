@@ -8,7 +8,7 @@ import csv
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, select, update
 
 from webapp import clock
-from webapp.database import db
+from webapp.database import db, one_at_a_time
 from webapp.domain import accounts, badges, camps
 from webapp.domain.accounts import Person, Role, clean_name, fold, parse_book_no
 from webapp.domain.attendance import (
@@ -39,6 +39,7 @@ from webapp.signals import announce
 if TYPE_CHECKING:
     from _csv import Reader
 
+EARLIEST_YEAR = 1900
 REQUIRED = ("book_no", "name", "camp", "camp_date")
 OPTIONAL = ("site", "camp_role", "attended")
 STATES = {
@@ -139,7 +140,6 @@ def _parse(table: "Reader") -> tuple[list[Entry], list[Problem]]:
     _check_header(columns)
     entries: list[Entry] = []
     problems: list[Problem] = []
-    first: dict[tuple[int, tuple[str, date, str]], Entry] = {}
     while True:
         line = table.line_num + 1
         try:
@@ -153,9 +153,6 @@ def _parse(table: "Reader") -> tuple[list[Entry], list[Problem]]:
             continue
         try:
             entry = _entry(line, columns, cells)
-            same = first.setdefault((entry.book_no, entry.camp_key), entry)
-            if (same.camp_role, same.state) != (entry.camp_role, entry.state):
-                raise InvalidError(f"it contradicts line {same.line}: the same person at the same camp.")
         except InvalidError as error:
             problems.append(Problem(line, str(error)))
         else:
@@ -202,9 +199,12 @@ def parse_date(text: str) -> date:
     """A date written 2026-04-12. Raises :class:`InvalidError` for anything else."""
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         try:
-            return date.fromisoformat(text)
+            day = date.fromisoformat(text)
         except ValueError:
             raise InvalidError(f"“{text}” is not a date of the calendar.") from None
+        if day.year < EARLIEST_YEAR:
+            raise InvalidError(f"“{text}” is before {EARLIEST_YEAR}; is it a slip of the pen?")
+        return day
     raise InvalidError(f"“{text[:20]}” is not a date; write year, month and day as 2026-04-12.")
 
 
@@ -224,11 +224,17 @@ def store(
     Raises :class:`ImportRefused` where there are problems, in the file or with the facts, unless
     ``keep_good``; then they are in the report.
     """
+    one_at_a_time("settling many people")
     places = _Places(entries)
     report = Report(problems=list(problems))
     good: list[Entry] = []
-    for entry in entries:
+    first: dict[tuple[int, tuple[str, date, str]], Entry] = {}
+    for entry in (places.at_a_site(entry) for entry in entries):
         reason = places.objection(entry)
+        if reason is None:
+            same = first.setdefault((entry.book_no, entry.camp_key), entry)
+            if (same.camp_role, same.state) != (entry.camp_role, entry.state):
+                reason = f"it contradicts line {same.line}: the same person at the same camp."
         if reason:
             report.problems.append(Problem(entry.line, reason))
         else:
@@ -256,13 +262,17 @@ class _Places:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.default = camps.default_site()
         self.sites: dict[str, Site] = {site.name: site for site in camps.sites()}
-        self.sites[""] = self.default
         dates = {entry.camp_date for entry in entries}
         self.camps: dict[tuple[UUID, date, str], Camp] = {}
         if dates:
             query = select(Camp).where(Camp.camp_date.between(min(dates), max(dates)))
-            for camp in db.session.scalars(query):
+            # Nobody cancels one of them meanwhile.
+            for camp in db.session.scalars(query.with_for_update(read=True, of=Camp)):
                 self.camps[camp.site_id, camp.camp_date, camp.name] = camp
+
+    def at_a_site(self, entry: Entry) -> Entry:
+        """The row with its site said."""
+        return entry if entry.site else replace(entry, site=self.default.name)
 
     def camp(self, entry: Entry) -> Camp | None:
         site = self.sites.get(entry.site)
@@ -351,7 +361,7 @@ def _store_chunk(rows: Mapping[UUID, Sequence[Entry]], places: _Places, report: 
                 "camp_role": entry.camp_role,
                 "state": entry.state,
                 "marked_at": None if entry.state is State.EXPECTED else now,
-                "signed_up": True,
+                "signed_up_as": entry.camp_role,
             }
             if found:
                 changed.append(values | {"reason": None, "marked_by_id": None, "left_at": None})

@@ -1,11 +1,10 @@
 """Signing in and out, and changing one's password."""
 
-from collections.abc import Mapping
-
-from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import login_user, logout_user
 from flask_wtf import FlaskForm
+from limits import parse_many
 from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired
 
@@ -19,9 +18,11 @@ from webapp.views.security import SessionPerson, limiter, path_of, permits, publ
 blueprint = Blueprint("accounts", __name__)
 
 WRONG = "Book number and password do not match. Please try again."
-# Failed attempts only: forty volunteers of one camp share an address, and each may sign in.
-PER_ACCOUNT = "10/minute;50/hour"
+# An address is counted by failures only: forty volunteers of one camp share theirs, and each may sign in.
 PER_ADDRESS = "60/minute;600/hour"
+# An account is counted by attempts, before each is looked at, so that many at once gain nothing; a success
+# wipes the count. Page, API and change of password count together.
+PER_ACCOUNT = parse_many("10/minute;50/hour")
 
 
 class SignInForm(FlaskForm):  # type: ignore[misc]
@@ -44,15 +45,28 @@ def failed(response: Response) -> bool:
     return response.status_code in (401, 422)
 
 
-def account_tried() -> str:
-    """The book number of the attempt, which the limit for one account counts by."""
-    sent = request.get_json(silent=True) if request.is_json else request.form
-    tried = sent.get("book_no") if isinstance(sent, Mapping) else None
-    return f"account {str(tried).strip()[:20]}"
+def count_attempt(book_no: int) -> None:
+    """Count an attempt on an account; after too many the request ends with 429."""
+    if not all(limiter.limiter.hit(limit, "account", str(book_no)) for limit in PER_ACCOUNT):
+        abort(429)
+
+
+def forget_attempts(book_no: int) -> None:
+    """Start the count of an account anew, after a success."""
+    for limit in PER_ACCOUNT:
+        limiter.limiter.clear(limit, "account", str(book_no))
+
+
+def authenticate(book_no: int, password: str) -> Person | None:
+    """The person with this book number and password, if any; every attempt counts towards the limit."""
+    count_attempt(book_no)
+    person = credentials.authenticate(book_no, password)
+    if person:
+        forget_attempts(book_no)
+    return person
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
-@limiter.limit(PER_ACCOUNT, key_func=account_tried, methods=["POST"], deduct_when=failed)
 @limiter.limit(PER_ADDRESS, methods=["POST"], deduct_when=failed)
 @public
 def sign_in() -> ResponseReturnValue:
@@ -82,7 +96,6 @@ def sign_out() -> ResponseReturnValue:
 
 
 @blueprint.route("/account", methods=["GET", "POST"])
-@limiter.limit(PER_ACCOUNT, key_func=lambda: f"password {viewer_no()}", methods=["POST"], deduct_when=failed)
 @permits(*Role)
 def account() -> ResponseReturnValue:
     """Who one is here, and the change of one's password, which ends all other sessions."""
@@ -93,18 +106,12 @@ def account() -> ResponseReturnValue:
     return render_template("accounts/account.html", form=form), 422 if form.errors else 200
 
 
-def viewer_no() -> int:
-    """The book number of the person signed in; 0 for nobody."""
-    person = signed_in()
-    return person.book_no if person else 0
-
-
 def _authenticate(book_no: str, password: str) -> Person | None:
     try:
         number = accounts.parse_book_no(book_no)
     except InvalidError:
         number = 0  # nobody's, so that the answer is the same
-    return credentials.authenticate(number, password)
+    return authenticate(number, password)
 
 
 def _let_in(person: Person) -> None:
@@ -116,6 +123,7 @@ def _let_in(person: Person) -> None:
 
 def _change_password(person: Person, form: ChangePasswordForm) -> bool:
     """Change it and stay signed in here; otherwise the form says why not."""
+    count_attempt(person.book_no)
     if form.new.data != form.again.data:
         form.again.errors = ["The two new passwords differ."]
     elif not credentials.has_password(person, form.present.data or ""):
@@ -128,6 +136,7 @@ def _change_password(person: Person, form: ChangePasswordForm) -> bool:
         else:
             with writing():
                 credentials.set_password(person, password_hash)
+            forget_attempts(person.book_no)
             _let_in(person)
             return True
     return False

@@ -3,6 +3,7 @@
 import logging
 
 from flask import Flask, Response, current_app, jsonify, make_response, request
+from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -11,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from webapp.database import db
 from webapp.domain.credentials import BusyError
 from webapp.domain.errors import ConflictError, InvalidError
+from webapp.views.security import from_htmx, signed_in, to_sign_in
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ def answer(status: int, said: str = "") -> Response:
     title, usual = SAID.get(status, SAID[500])
     if request.path.startswith("/api/"):
         response = jsonify(detail=said or title)
+    elif from_htmx():
+        response = Response(said or f"{title}. {usual}", mimetype="text/plain")  # page.js shows it
     else:
         # Without the context processors: they ask the database who is signed in.
         page = current_app.jinja_env.get_template("error.html")
@@ -63,7 +67,10 @@ def _http(error: HTTPException) -> Response:
     return response
 
 
-def _bad_csrf(_error: CSRFError) -> Response:
+def _bad_csrf(_error: CSRFError) -> ResponseReturnValue:
+    view = current_app.view_functions.get(request.endpoint or "")
+    if signed_in() is None and getattr(view, "permission", "public") != "public":
+        return to_sign_in()  # signed out in another tab: the token went with the session
     return answer(400, "This page was open for too long or is from before you signed in. Reload it and try again.")
 
 

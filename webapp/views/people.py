@@ -11,6 +11,7 @@ from webapp.views.security import permits
 blueprint = Blueprint("people", __name__, url_prefix="/people")
 
 PER_PAGE = 50
+MOST_PAGES = 1_000_000
 
 
 @blueprint.get("/")
@@ -29,5 +30,6 @@ def rows() -> ResponseReturnValue:
 
 def _found() -> dict[str, object]:
     query = request.args.get("q", "")[:200]
-    page = db.paginate(accounts.find(query), per_page=PER_PAGE, max_per_page=PER_PAGE, error_out=False)
+    number = min(max(1, request.args.get("page", 1, type=int)), MOST_PAGES)
+    page = db.paginate(accounts.find(query), page=number, per_page=PER_PAGE, error_out=False)
     return {"query": query, "people": page}

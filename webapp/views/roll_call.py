@@ -70,9 +70,8 @@ def mark(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
     try:
         with writing():
             outcome = _set(person, camp, request.form.get("state", ""))
-    except (ConflictError, InvalidError) as error:
-        status = 409 if isinstance(error, ConflictError) else 400
-        return _answer(camp, attendance.row_of(camp, person), Settlement(), refused=str(error), status=status)
+    except ConflictError as error:
+        return _answer(camp, attendance.row_of(camp, person), Settlement(), refused=str(error), status=409)
     return _answer(camp, Row(person, outcome.attendance), outcome.badges)
 
 

@@ -103,7 +103,7 @@ def permits(*roles: Role) -> Callable[[Callable[P, ResponseReturnValue]], Callab
         def permitted(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             person = signed_in()
             if person is None:
-                return _to_sign_in()
+                return to_sign_in()
             if person.role not in roles:
                 abort(403)
             return view(*args, **kwargs)
@@ -119,7 +119,8 @@ def from_htmx() -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
-def _to_sign_in() -> ResponseReturnValue:
+def to_sign_in() -> ResponseReturnValue:
+    """The way to the sign-in page, and from there back to where one was."""
     if from_htmx():
         page = request.headers.get("HX-Current-URL", "")
         return Response("Please sign in again.", 401, {"HX-Redirect": url_for("accounts.sign_in", next=path_of(page))})

@@ -76,7 +76,7 @@ def test_people_by_role_in_pages(app: Flask, client: FlaskClient, people: People
     answer = client.get("/api/v1/users/?role=volunteer&per_page=3&page=2", headers=token(people.coordinator))
     assert [person["name"] for person in answer.json] == ["Person 1", "Person 2", "Person 3"]
     assert answer.json[0].keys() == {"id", "book_no", "name", "role"}
-    links = dict((name, url) for url, name in re.findall(r'<([^>]+)>; rel="(\w+)"', answer.headers["Link"]))
+    links = {name: url for url, name in re.findall(r'<([^>]+)>; rel="(\w+)"', answer.headers["Link"])}
     assert links.keys() == {"first", "prev", "next", "last"}
     last = client.get(links["last"], headers=token(people.admin))
     assert [person["name"] for person in last.json] == ["Person 4"]
