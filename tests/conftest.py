@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from flask_login import FlaskLoginClient
 from flask_migrate import upgrade
 from hypothesis import HealthCheck, settings
-from sqlalchemy import insert, select
+from sqlalchemy import Table, insert, select
 
 from tests import factories
 from webapp import clock, create_app
@@ -86,7 +86,7 @@ def _app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def _first_rows(_app: Flask) -> list[tuple[object, list[dict[str, object]]]]:
+def _first_rows(_app: Flask) -> list[tuple[Table, list[dict[str, object]]]]:
     """What a new database holds: the nine badges and the first site."""
     with _app.app_context(), db.engine.connect() as connection:
         rows = [
@@ -97,13 +97,13 @@ def _first_rows(_app: Flask) -> list[tuple[object, list[dict[str, object]]]]:
 
 
 @pytest.fixture
-def app(_app: Flask, _first_rows: list[tuple[object, list[dict[str, object]]]]) -> Iterator[Flask]:
+def app(_app: Flask, _first_rows: list[tuple[Table, list[dict[str, object]]]]) -> Iterator[Flask]:
     """The application, on a Sunday in April, its database as new."""
     with _app.app_context(), db.engine.execution_options(writing=True).begin() as connection:
         for table in reversed(db.metadata.sorted_tables):
             connection.execute(table.delete())
         for table, rows in _first_rows:
-            connection.execute(insert(table), rows)  # type: ignore[arg-type]
+            connection.execute(insert(table), rows)
     limiter.reset()
     with clock.stopped_at(SUNDAY):
         yield _app

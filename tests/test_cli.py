@@ -29,6 +29,10 @@ def test_create_admin_refuses_a_short_password_and_a_number_in_use(app: Flask, p
     short = run(app, "create-admin", "--name", "M", typed="short\nshort\n")
     assert short.exit_code == 1
     assert "at least 8 characters" in short.output
+    for number in ("0", "99999999999"):
+        outside = run(app, "create-admin", "--name", "M", "--book-no", number, typed="correct horse\ncorrect horse\n")
+        assert outside.exit_code == 1
+        assert "cannot be a book number" in outside.output
     taken = run(app, "create-admin", "--name", "M", "--book-no", "1", typed="correct horse\ncorrect horse\n")
     assert taken.exit_code == 1
     assert "belongs to somebody already" in taken.output

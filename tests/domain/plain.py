@@ -27,6 +27,7 @@ class PlainCamp:
     cancelled: bool = False
     states: dict[str, tuple[str, str]] = field(default_factory=dict)
     """For each person: state and camp role."""
+    signed_up: set[str] = field(default_factory=set)
 
 
 def runs(camps: Iterable[PlainCamp], who: str, today: date) -> tuple[int, int]:
@@ -40,12 +41,9 @@ def runs(camps: Iterable[PlainCamp], who: str, today: date) -> tuple[int, int]:
             marked = [each for each in found if each and each[0] != "expected"]
             if ("present", "volunteer") in marked:
                 run += 1
-            elif any(state in ("present", "excused") for state, _ in marked) or (
-                day == today and len(marked) < len(found)
-            ):
-                pass
-            else:
-                run = 0
+            elif not any(state in ("present", "excused") for state, _ in marked):
+                still_open = day == today and len(marked) < len(found)
+                run = run if still_open else 0
             best = max(best, run)
         longest, current = max(longest, best), max(current, run)
     return longest, current

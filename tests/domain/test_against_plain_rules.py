@@ -104,17 +104,16 @@ class World:
 
     def change(self, camp: PlainCamp, who: str, verb: str) -> bool:
         """Do to the plain camp what the verb says; whether the contract allows it."""
-        signed_up = getattr(camp, "signed_up", set())
         state = camp.states.get(who)
         if verb == "sign up":
             if camp.cancelled:
                 return False
-            camp.signed_up = signed_up | {who}  # type: ignore[attr-defined]
+            camp.signed_up.add(who)
             camp.states.setdefault(who, ("expected", "volunteer"))
             return True
         role = state[1] if state else "volunteer"
         if verb == "undo":
-            if who in signed_up:
+            if who in camp.signed_up:
                 camp.states[who] = ("expected", "volunteer")
             else:
                 camp.states.pop(who, None)

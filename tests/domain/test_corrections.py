@@ -164,6 +164,24 @@ def test_the_role_signed_up_in_stands_unless_another_is_given(people: People) ->
     assert outcome.badges.new == []
 
 
+def test_an_undo_brings_back_the_role_signed_up_in(people: People) -> None:
+    (camp,) = weekly(1)
+    with writing():
+        attendance.sign_up(people.volunteer, camp)
+    attend(people.volunteer, [camp], people.coordinator, CampRole.DOCTOR)
+    with writing():
+        attendance.undo(people.volunteer, camp, by=people.coordinator)
+    attend(people.volunteer, [camp], people.coordinator)
+    assert badge_names(people.volunteer) == ["First Step"]
+
+
+def test_nobody_leaves_a_camp_of_the_past(people: People) -> None:
+    camp = factories.camp(1)
+    attend(people.volunteer, [camp], people.coordinator)
+    with pytest.raises(ConflictError, match="is over"), writing():
+        attendance.check_out(people.volunteer, camp)
+
+
 def test_leaving_is_recorded_once_and_only_of_somebody_present(people: People) -> None:
     (camp,) = weekly(1)
     with pytest.raises(ConflictError, match="not marked present"), writing():

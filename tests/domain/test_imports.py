@@ -91,6 +91,7 @@ def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
         ("7,Asha,,Camp,12/04/2026,,", "“12/04/2026” is not a date; write year, month and day as 2026-04-12"),
         ("7,Asha,,Camp,2026-02-30,,", "not a date of the calendar"),
         ("7,Asha,,Camp,20260405,,", "is not a date"),
+        ("7,Asha,,Camp,0001-01-01,,", "is before 1900"),
         ("7,Asha,,Camp,2026-04-05,nurse,", "camp_role is “nurse”"),
         ("7,Asha,,Camp,2026-04-05,,maybe", "attended is “maybe”"),
         ("7,Asha,,Camp", "it has 4 of 7 columns"),
@@ -177,3 +178,16 @@ def test_an_older_part_imported_later_moves_the_completing_camps(tmp_path: Path)
     assert asha is not None
     (award,) = badges.awards_of(asha.id)
     assert award.camp.camp_date.isoformat() == "2026-03-29"
+
+
+def test_rows_without_a_site_stay_at_the_first_site_whatever_comes_after(tmp_path: Path) -> None:
+    file = put(tmp_path, "7,Asha,,Camp,2026-04-05,,", "8,Binu,Alpha,Camp,2026-04-05,,")
+    run(file)
+    assert run(file).stored == 0
+    assert camps.default_site().name == "Main site"
+
+
+def test_the_first_site_may_be_named_or_not_in_the_same_file(tmp_path: Path) -> None:
+    file = put(tmp_path, "7,Asha,,Camp,2026-04-05,,yes", "7,Asha,Main site,Camp,2026-04-05,,excused")
+    with pytest.raises(ImportRefused, match="1 bad row"):
+        run(file)

@@ -75,6 +75,22 @@ def test_ten_failures_a_minute_close_the_account_but_not_others(client: FlaskCli
     assert sign_in(client, known.admin.book_no).status_code == 302
 
 
+def test_forty_attempts_at_once_are_counted_before_they_are_looked_at(app: Flask, known: People) -> None:
+    statuses: list[int] = []
+
+    def attempt() -> None:
+        statuses.append(sign_in(app.test_client(), f"0{known.volunteer.book_no}", "wrong password").status_code)
+
+    threads = [threading.Thread(target=attempt) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [422] * 10 + [429] * 30
+    body = {"book_no": known.volunteer.book_no, "password": PASSWORD}
+    assert app.test_client().post("/api/v1/auth/login", json=body).status_code == 429
+
+
 def test_forty_people_of_one_camp_can_sign_in_from_one_address(app: Flask, known: People) -> None:
     for _ in range(70):
         assert sign_in(app.test_client(), known.volunteer.book_no).status_code == 302

@@ -10,7 +10,7 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp.database import db
-from webapp.domain.accounts import Person
+from webapp.domain.accounts import Person, Role
 
 As = Callable[[Person], FlaskClient]
 
@@ -50,7 +50,7 @@ def test_ranks_hold_across_pages(app: Flask, as_: As, people: People) -> None:
 
 def test_an_empty_leaderboard_says_so(app: Flask, as_: As) -> None:
     with app.app_context():
-        admin = factories.person("Meera", role=factories.Role.ADMIN)
+        admin = factories.person("Meera", role=Role.ADMIN)
     assert "Nobody to show yet" in as_(admin).get("/leaderboard/").text
 
 
@@ -68,6 +68,13 @@ def test_no_page_asks_more_for_more_rows(app: Flask, as_: As, people: People) ->
     many = [queries_of(app, lambda page=page: admin.get(page)) for page in pages]  # type: ignore[misc]
     assert many == few
     assert max(few) <= 20
+
+
+def test_pages_and_queries_may_be_nonsense(as_: As, people: People) -> None:
+    admin = as_(people.admin)
+    for query in ("page=99999999999999999999999", "page=-1", "page=x", "q=%00", "q=%CC%80", "q=" + "x" * 5000):
+        assert admin.get(f"/people/?{query}").status_code == 200, query
+        assert admin.get(f"/leaderboard/?{query}").status_code == 200, query
 
 
 def test_people_are_found_while_typing(as_: As, people: People) -> None:

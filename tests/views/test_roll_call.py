@@ -205,6 +205,20 @@ def test_a_long_list_shows_its_beginning(
     assert "The first 3 are shown" in page
 
 
+def test_a_search_for_nothing_printable_lists_no_strangers(coordinator: FlaskClient, camps: Camps) -> None:
+    for query in ("%00", "%CC%80", "%20"):
+        assert "Imran Pasha" not in coordinator.get(f"/roll-call/{camps.today.id}?q={query}").text
+
+
+def test_signed_out_in_another_tab_htmx_is_sent_to_sign_in(
+    app: Flask, client: FlaskClient, camps: Camps, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", True)
+    response = client.post(mark_url(camps.today, people.volunteer), data={"state": "present"}, headers=HTMX)
+    assert response.status_code == 401
+    assert response.headers["HX-Redirect"].startswith("/sign-in")
+
+
 def test_a_session_that_ended_sends_htmx_to_sign_in(client: FlaskClient, camps: Camps, people: People) -> None:
     headers = HTMX | {"HX-Current-URL": f"http://localhost/roll-call/{camps.today.id}?q=a"}
     response = client.post(mark_url(camps.today, people.volunteer), data={"state": "present"}, headers=headers)

@@ -82,7 +82,7 @@ def test_nobody_signed_in_gets_nowhere(app: Flask, people: People, camps: Camps)
             )
             if rule.endpoint.startswith("api"):
                 assert response.status_code == 401, rule
-                assert response.json["detail"], rule
+                assert response.get_json()["detail"], rule
             else:
                 assert response.location.startswith("/sign-in"), rule
 
@@ -165,10 +165,10 @@ def test_what_is_not_there_is_said_in_words(client: FlaskClient, as_: As, people
     assert page.status_code == 404
     assert "There is nothing here" in page.text
     api = client.get("/api/v1/nowhere")
-    assert (api.status_code, api.json) == (404, {"detail": "There is nothing here"})
+    assert (api.status_code, api.get_json()) == (404, {"detail": "There is nothing here"})
     wrong = client.delete("/api/v1/auth/login")
     assert wrong.status_code == 405
-    assert wrong.json["detail"]
+    assert wrong.get_json()["detail"]
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_a_lost_database_is_said_to_be_lost(
     assert "The database cannot be reached" in page.text
     assert "Nothing was changed" in page.text
     assert page.headers["Retry-After"] == "10"
-    assert (api.status_code, api.json) == (503, {"detail": "The database cannot be reached"})
+    assert (api.status_code, api.get_json()) == (503, {"detail": "The database cannot be reached"})
     assert caplog.text.count("database unreachable") == 2
 
 

@@ -144,6 +144,7 @@ def end_sessions(person: Person) -> None:
     """No session or token that was given out so far is good any longer."""
     person.session_no = Person.session_no + 1  # counted by the database, so that none of two changes is lost
     db.session.flush()
+    db.session.refresh(person, ["session_no"])
 
 
 def deactivate(person: Person) -> None:

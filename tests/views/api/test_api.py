@@ -13,7 +13,7 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import PASSWORD, attend, weekly
 from tests.views.conftest import Camps
-from webapp.database import writing
+from webapp.database import db, writing
 from webapp.domain import attendance
 from webapp.domain.accounts import Person, Role
 
@@ -30,11 +30,11 @@ def test_login_gives_a_bearer_token(app: Flask, client: FlaskClient, people: Peo
         factories.with_password(people.volunteer)
     answer = client.post("/api/v1/auth/login", json={"book_no": people.volunteer.book_no, "password": PASSWORD})
     assert answer.status_code == 200
-    assert answer.json.keys() == {"access_token", "token_type", "expires_in"}
-    assert answer.json["token_type"] == "bearer"
-    bearer = {"Authorization": f"Bearer {answer.json['access_token']}"}
+    assert answer.get_json().keys() == {"access_token", "token_type", "expires_in"}
+    assert answer.get_json()["token_type"] == "bearer"
+    bearer = {"Authorization": f"Bearer {answer.get_json()['access_token']}"}
     assert client.get("/api/v1/users/me/badges", headers=bearer).status_code == 200
-    forged = {"Authorization": f"Bearer {answer.json['access_token'][:-2]}xx"}
+    forged = {"Authorization": f"Bearer {answer.get_json()['access_token'][:-2]}xx"}
     assert client.get("/api/v1/users/me/badges", headers=forged).status_code == 401
 
 
@@ -47,7 +47,14 @@ def test_a_wrong_password_and_an_unknown_number_are_answered_alike(
     unknown = client.post("/api/v1/auth/login", json={"book_no": 999_999, "password": "no"})
     huge = client.post("/api/v1/auth/login", json={"book_no": 10**30, "password": "no"})
     assert wrong.status_code == unknown.status_code == huge.status_code == 401
-    assert wrong.json == unknown.json == huge.json
+    assert wrong.get_json() == unknown.get_json() == huge.get_json()
+
+
+def test_half_a_character_is_no_password(app: Flask, client: FlaskClient, people: People) -> None:
+    with app.app_context():
+        factories.with_password(people.volunteer)
+    body = f'{{"book_no": {people.volunteer.book_no}, "password": "\\ud800"}}'
+    assert client.post("/api/v1/auth/login", data=body, content_type="application/json").status_code == 401
 
 
 def test_too_many_wrong_passwords_are_429(client: FlaskClient, people: People) -> None:
@@ -59,7 +66,7 @@ def test_too_many_wrong_passwords_are_429(client: FlaskClient, people: People) -
 def test_a_bad_body_is_400(client: FlaskClient, body: object) -> None:
     answer = client.post("/api/v1/auth/login", json=body)
     assert answer.status_code == 400
-    assert answer.json["detail"]
+    assert answer.get_json()["detail"]
 
 
 def test_what_is_not_json_is_400(client: FlaskClient, people: People, token: Token) -> None:
@@ -74,13 +81,13 @@ def test_people_by_role_in_pages(app: Flask, client: FlaskClient, people: People
         for number in range(5):
             factories.person(f"Person {number}")
     answer = client.get("/api/v1/users/?role=volunteer&per_page=3&page=2", headers=token(people.coordinator))
-    assert [person["name"] for person in answer.json] == ["Person 1", "Person 2", "Person 3"]
-    assert answer.json[0].keys() == {"id", "book_no", "name", "role"}
+    assert [person["name"] for person in answer.get_json()] == ["Person 1", "Person 2", "Person 3"]
+    assert answer.get_json()[0].keys() == {"id", "book_no", "name", "role"}
     links = {name: url for url, name in re.findall(r'<([^>]+)>; rel="(\w+)"', answer.headers["Link"])}
     assert links.keys() == {"first", "prev", "next", "last"}
     last = client.get(links["last"], headers=token(people.admin))
-    assert [person["name"] for person in last.json] == ["Person 4"]
-    everybody = client.get("/api/v1/users/", headers=token(people.admin)).json
+    assert [person["name"] for person in last.get_json()] == ["Person 4"]
+    everybody = client.get("/api/v1/users/", headers=token(people.admin)).get_json()
     assert {person["role"] for person in everybody} == set(Role)
     assert "Nobody Now" not in {person["name"] for person in everybody}
 
@@ -96,21 +103,21 @@ def test_a_mark_answers_attendance_and_new_badges(
     body = {"logout": False, "camp_role": "volunteer"}
     answer = client.put(attendance_url(people.volunteer), json=body, headers=token(people.coordinator))
     assert answer.status_code == 200
-    assert answer.json["attendance"]["state"] == "present"
-    assert answer.json["attendance"]["camp_id"] == str(camps.today.id)
-    assert answer.json["attendance"]["user_id"] == str(people.volunteer.id)
-    assert [badge["name"] for badge in answer.json["new_badges"]] == ["First Step"]
-    assert answer.json["new_badges"][0].keys() == BADGE_KEYS
+    assert answer.get_json()["attendance"]["state"] == "present"
+    assert answer.get_json()["attendance"]["camp_id"] == str(camps.today.id)
+    assert answer.get_json()["attendance"]["user_id"] == str(people.volunteer.id)
+    assert [badge["name"] for badge in answer.get_json()["new_badges"]] == ["First Step"]
+    assert answer.get_json()["new_badges"][0].keys() == BADGE_KEYS
     badges = client.get(f"/api/v1/users/{people.volunteer.id}/badges", headers=token(people.admin))
-    assert badges.json == {"badges": answer.json["new_badges"], "count": 1}
+    assert badges.get_json() == {"badges": answer.get_json()["new_badges"], "count": 1}
     again = client.put(attendance_url(people.volunteer), json=body, headers=token(people.coordinator))
-    assert again.json["new_badges"] == []
-    assert again.json["attendance"] == answer.json["attendance"]
+    assert again.get_json()["new_badges"] == []
+    assert again.get_json()["attendance"] == answer.get_json()["attendance"]
 
 
 def test_earned_at_is_iso_8601_in_utc(client: FlaskClient, people: People, camps: Camps, token: Token) -> None:
     client.put(attendance_url(people.volunteer), json={}, headers=token(people.admin))
-    (badge,) = client.get("/api/v1/users/me/badges", headers=token(people.volunteer)).json["badges"]
+    (badge,) = client.get("/api/v1/users/me/badges", headers=token(people.volunteer)).get_json()["badges"]
     assert badge["earned_at"] == "2026-04-12T06:00:00Z"
     assert datetime.fromisoformat(badge["earned_at"]).tzinfo == UTC
 
@@ -121,17 +128,17 @@ def test_logout_records_leaving_only_of_somebody_present(
     leave = {"logout": True, "camp_role": "volunteer"}
     early = client.put(attendance_url(people.volunteer), json=leave, headers=token(people.admin))
     assert early.status_code == 409
-    assert "not marked present" in early.json["detail"]
+    assert "not marked present" in early.get_json()["detail"]
     client.put(attendance_url(people.volunteer), json={}, headers=token(people.admin))
     left = client.put(attendance_url(people.volunteer), json=leave, headers=token(people.admin))
     assert left.status_code == 200
-    assert left.json["attendance"]["left_at"] == "2026-04-12T06:00:00Z"
-    assert left.json["new_badges"] == []
+    assert left.get_json()["attendance"]["left_at"] == "2026-04-12T06:00:00Z"
+    assert left.get_json()["new_badges"] == []
 
 
 def test_no_camp_today_is_409(client: FlaskClient, people: People, token: Token) -> None:
     answer = client.put(attendance_url(people.volunteer), json={}, headers=token(people.admin))
-    assert (answer.status_code, answer.json) == (409, {"detail": "There is no camp today."})
+    assert (answer.status_code, answer.get_json()) == (409, {"detail": "There is no camp today."})
 
 
 def test_of_several_camps_the_one_signed_up_for_or_named(
@@ -141,12 +148,12 @@ def test_of_several_camps_the_one_signed_up_for_or_named(
         evening = factories.camp(0, "Evening camp")
     admin = token(people.admin)
     signed_up = client.put(attendance_url(people.volunteer), json={}, headers=admin)
-    assert signed_up.json["attendance"]["camp_id"] == str(camps.today.id)
+    assert signed_up.get_json()["attendance"]["camp_id"] == str(camps.today.id)
     unclear = client.put(attendance_url(people.other), json={}, headers=admin)
     assert unclear.status_code == 409
-    assert "camp_id" in unclear.json["detail"]
+    assert "camp_id" in unclear.get_json()["detail"]
     named = client.put(attendance_url(people.other), json={"camp_id": str(evening.id)}, headers=admin)
-    assert named.json["attendance"]["camp_id"] == str(evening.id)
+    assert named.get_json()["attendance"]["camp_id"] == str(evening.id)
     with app.app_context(), writing():
         attendance.sign_up(people.volunteer, evening)
     assert client.put(attendance_url(people.volunteer), json={}, headers=admin).status_code == 409
@@ -163,9 +170,9 @@ def test_a_mark_that_cannot_be_is_refused(client: FlaskClient, people: People, c
     ):
         answer = client.put(attendance_url(people.volunteer), json=body, headers=admin)
         assert answer.status_code == status, body
-        assert answer.json["detail"]
+        assert answer.get_json()["detail"]
     assert client.put(attendance_url(people.stranger), json={}, headers=admin).status_code == 409
-    assert client.get("/api/v1/users/me/badges", headers=token(people.volunteer)).json["count"] == 0
+    assert client.get("/api/v1/users/me/badges", headers=token(people.volunteer)).get_json()["count"] == 0
 
 
 def test_bad_and_unknown_people(client: FlaskClient, people: People, camps: Camps, token: Token) -> None:
@@ -179,7 +186,7 @@ def test_bad_and_unknown_people(client: FlaskClient, people: People, camps: Camp
         for person_id, status in (("nonsense", 400), (uuid4(), 404)):
             answer = client.open(path.format(person_id), method=method, json={}, headers=admin)
             assert answer.status_code == status, (method, path)
-            assert answer.json["detail"]
+            assert answer.get_json()["detail"]
 
 
 def test_progress_lists_every_badge_and_the_next(
@@ -188,17 +195,19 @@ def test_progress_lists_every_badge_and_the_next(
     with app.app_context():
         attend(people.volunteer, weekly(4), people.coordinator)
     own = client.get("/api/v1/users/me/badge-progress", headers=token(people.volunteer))
-    assert [each["badge"] for each in own.json["progress"]] == badge_names
-    assert own.json["progress"][0] == {"badge": "First Step", "current": 4, "required": 1}
-    assert own.json["next_badge"] == {"badge": "Consistent Volunteer", "current": 4, "required": 5}
+    assert [each["badge"] for each in own.get_json()["progress"]] == badge_names
+    assert own.get_json()["progress"][0] == {"badge": "First Step", "current": 4, "required": 1}
+    assert own.get_json()["next_badge"] == {"badge": "Consistent Volunteer", "current": 4, "required": 5}
     theirs = client.get(f"/api/v1/users/{people.volunteer.id}/badge-progress", headers=token(people.admin))
-    assert theirs.json == own.json
+    assert theirs.get_json() == own.get_json()
 
 
 def test_next_badge_is_null_when_all_are_earned(app: Flask, client: FlaskClient, people: People, token: Token) -> None:
     with app.app_context():
         attend(people.volunteer, weekly(36), people.coordinator)
-    assert client.get("/api/v1/users/me/badge-progress", headers=token(people.volunteer)).json["next_badge"] is None
+    assert (
+        client.get("/api/v1/users/me/badge-progress", headers=token(people.volunteer)).get_json()["next_badge"] is None
+    )
 
 
 def test_evaluation_awards_what_is_due_and_then_nothing(
@@ -211,18 +220,18 @@ def test_evaluation_awards_what_is_due_and_then_nothing(
         camps = weekly(4)
         attend(people.volunteer, [camps[0], camps[1], camps[3]], people.coordinator)
         with writing():
-            factories.db.session.get_one(Camp, camps[2].id).status = Status.CANCELLED
+            db.session.get_one(Camp, camps[2].id).status = Status.CANCELLED
     url = f"/api/v1/users/{people.volunteer.id}/evaluate-badges"
     first = client.post(url, headers=token(people.coordinator))
-    assert first.json["message"] == "1 new badge(s) awarded"
-    assert [badge["name"] for badge in first.json["new_badges"]] == ["On a Roll"]
-    assert first.json["total_badges"] == 3
+    assert first.get_json()["message"] == "1 new badge(s) awarded"
+    assert [badge["name"] for badge in first.get_json()["new_badges"]] == ["On a Roll"]
+    assert first.get_json()["total_badges"] == 3
     second = client.post(url, headers=token(people.coordinator))
-    assert second.json == {"message": "0 new badge(s) awarded", "new_badges": [], "total_badges": 3}
+    assert second.get_json() == {"message": "0 new badge(s) awarded", "new_badges": [], "total_badges": 3}
 
 
 def test_the_api_describes_itself(app: Flask, client: FlaskClient) -> None:
-    description = client.get("/api/v1/openapi.json").json
+    description = client.get("/api/v1/openapi.json").get_json()
     assert description["openapi"] >= "3.1"
     described = {(path, method) for path, calls in description["paths"].items() for method in calls}
     routed = {
