@@ -37,25 +37,25 @@ format: $(VENV)/dev
 
 # A virtual environment, with what is pinned and hashed. The marker files say which lock is in it.
 $(BIN)/pip:
-	PYTHON=$(PYTHON) requirements/make-venv $(VENV)
+	@PYTHON=$(PYTHON) requirements/make-venv $(VENV)
 
 $(VENV)/run: requirements/run.lock | $(BIN)/pip
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
 	@touch $@
 
 $(VENV)/dev: requirements/dev.lock $(VENV)/run
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 
-# The front-end files come from npm; where there is none, with a Node of PyPI's.
+# The front-end files come from npm; where there is none, with a Node of PyPI's. The live script is one
+# file: htmx looks through the page a moment after it is loaded, and an extension in a file of its own may
+# come later than that.
 $(VENDOR)/installed: package-lock.json | $(BIN)/pip
 	@command -v npm >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/node.lock
-	PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --ignore-scripts --no-audit --no-fund --silent
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@mkdir -p $(VENDOR)
-	cp node_modules/htmx.org/dist/htmx.min.js node_modules/modern-normalize/modern-normalize.css $(VENDOR)/
-	# One file: htmx looks through the page a moment after it is loaded, and an extension in a file of
-	# its own may come later than that.
-	(cd node_modules/htmx.org/dist && cat htmx.min.js && echo && cat ext/hx-sse.min.js) >$(VENDOR)/htmx-live.js
+	@cp node_modules/htmx.org/dist/htmx.min.js node_modules/modern-normalize/modern-normalize.css $(VENDOR)/
+	@(cd node_modules/htmx.org/dist && cat htmx.min.js && echo && cat ext/hx-sse.min.js) >$(VENDOR)/htmx-live.js
 	@touch $@
 
 # After a change of a version in pyproject.toml; needs uv.
