@@ -158,6 +158,16 @@ def as_(app: Flask) -> Callable[[Person], FlaskClient]:
 
 
 @pytest.fixture
+def token(app: Flask) -> Callable[[Person], dict[str, str]]:
+    """The header that a signed-in script sends."""
+
+    def header(person: Person) -> dict[str, str]:
+        return {"Authorization": f"Bearer {credentials.issue_token(person, str(app.config['SECRET_KEY']))}"}
+
+    return header
+
+
+@pytest.fixture
 def data() -> Path:
     return Path(__file__).parent / "data"
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from flask_migrate import Migrate
@@ -55,6 +56,18 @@ class Instant(types.TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def choice(kind: type[StrEnum], name: str, length: int = 16) -> types.Enum:
+    """A column type for one of a few words: their values are stored, and held to by a constraint ``name``."""
+    return types.Enum(
+        kind,
+        native_enum=False,
+        length=length,
+        create_constraint=True,
+        values_callable=lambda members: [member.value for member in members],
+        name=name,
+    )
 
 
 @event.listens_for(Engine, "connect")

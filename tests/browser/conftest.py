@@ -1,17 +1,16 @@
 """A real Chromium against the application in a thread, so that its clock and database are the test's."""
 
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
-from werkzeug.serving import make_server
 
 from tests import factories
 from tests.conftest import SUNDAY, People, skip_or_fail
 from tests.factories import PASSWORD
+from tests.serving import served
 from webapp import clock
 from webapp.domain.accounts import Person
 
@@ -42,19 +41,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def url(app: Flask) -> Iterator[str]:
     """Where the application is served. Time passes here, as it does for those who look at a screen."""
-    with clock.running_from(SUNDAY):
-        yield from serve(app)
-
-
-def serve(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    server.daemon_threads = True  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with clock.running_from(SUNDAY), served(app) as address:
+        yield f"http://{address}"
 
 
 @pytest.fixture

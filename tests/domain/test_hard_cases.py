@@ -13,9 +13,12 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, badge_names, weekly
 from webapp.database import db, writing
-from webapp.domain import attendance, badges, credentials
+from webapp.domain import attendance, badges
+from webapp.domain.accounts import Person
 from webapp.domain.badges import Award
 from webapp.domain.camps import Camp
+
+Token = Callable[[Person], dict[str, str]]
 
 
 def test_no_visits_no_badges(people: People) -> None:
@@ -144,25 +147,21 @@ def test_undo_and_mark_at_once_end_in_one_of_the_two(app: Flask, people: People)
     assert badge_names(people.volunteer) == (["First Step"] if present else [])
 
 
-def token(app: Flask, person: Any) -> dict[str, str]:
-    return {"Authorization": f"Bearer {credentials.issue_token(person, str(app.config['SECRET_KEY']))}"}
-
-
-def test_bad_uuid_400(app: Flask, people: People) -> None:
-    response = app.test_client().get("/api/v1/users/not-a-uuid/badges", headers=token(app, people.admin))
+def test_bad_uuid_400(app: Flask, people: People, token: Token) -> None:
+    response = app.test_client().get("/api/v1/users/not-a-uuid/badges", headers=token(people.admin))
     assert response.status_code == 400
     assert "not-a-uuid" in response.get_json()["detail"]
 
 
-def test_unknown_person_404(app: Flask, people: People) -> None:
-    response = app.test_client().get(f"/api/v1/users/{uuid4()}/badges", headers=token(app, people.admin))
+def test_unknown_person_404(app: Flask, people: People, token: Token) -> None:
+    response = app.test_client().get(f"/api/v1/users/{uuid4()}/badges", headers=token(people.admin))
     assert response.status_code == 404
     assert response.get_json()["detail"]
 
 
-def test_a_volunteer_asking_for_anothers_badges_403(app: Flask, people: People) -> None:
+def test_a_volunteer_asking_for_anothers_badges_403(app: Flask, people: People, token: Token) -> None:
     asked = f"/api/v1/users/{people.other.id}/badges"
-    response = app.test_client().get(asked, headers=token(app, people.volunteer))
+    response = app.test_client().get(asked, headers=token(people.volunteer))
     assert response.status_code == 403
-    own = app.test_client().get(f"/api/v1/users/{people.volunteer.id}/badges", headers=token(app, people.volunteer))
+    own = app.test_client().get(f"/api/v1/users/{people.volunteer.id}/badges", headers=token(people.volunteer))
     assert own.status_code == 200

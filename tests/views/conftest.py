@@ -1,6 +1,5 @@
 """What the tests of the screens and of the API share."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -9,8 +8,7 @@ from flask import Flask
 from tests import factories
 from tests.conftest import People
 from webapp.database import writing
-from webapp.domain import attendance, credentials
-from webapp.domain.accounts import Person
+from webapp.domain import attendance
 from webapp.domain.camps import Camp
 
 
@@ -32,16 +30,6 @@ def camps(app: Flask, people: People) -> Camps:
         with writing():
             attendance.sign_up(people.volunteer, made.today)
     return made
-
-
-@pytest.fixture
-def token(app: Flask) -> Callable[[Person], dict[str, str]]:
-    """The header that a signed-in script sends."""
-
-    def header(person: Person) -> dict[str, str]:
-        return {"Authorization": f"Bearer {credentials.issue_token(person, str(app.config['SECRET_KEY']))}"}
-
-    return header
 
 
 HTMX = {"HX-Request": "true"}

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
-from werkzeug.serving import make_server
 
 from tests.conftest import SUNDAY, People
+from tests.serving import served
 from tests.views.conftest import Camps
 from webapp import clock
 from webapp.database import db, writing
@@ -28,14 +28,8 @@ PATIENCE = 10  # seconds until a test gives up; what is waited for comes in a fr
 @pytest.fixture
 def server(app: Flask) -> Iterator[str]:
     """Where the application is served; many threads."""
-    running = make_server("127.0.0.1", 0, app, threaded=True)
-    running.daemon_threads = True  # type: ignore[attr-defined]
-    thread = threading.Thread(target=running.serve_forever)
-    thread.start()
-    yield f"127.0.0.1:{running.server_port}"
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with served(app) as address:
+        yield address
 
 
 class Stream:

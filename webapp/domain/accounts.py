@@ -8,12 +8,12 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 from anyascii import anyascii
-from sqlalchemy import CheckConstraint, Enum, Select, String, and_, case, cast, func, or_, select, true
+from sqlalchemy import CheckConstraint, Select, String, and_, case, cast, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, Model, db
+from webapp.database import Instant, Model, choice, db
 from webapp.domain.errors import ConflictError, InvalidError
 
 LONGEST_NAME = 120
@@ -28,11 +28,6 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-def values_of(enum: type[StrEnum]) -> list[str]:
-    """The values, not the Python names, are what the database stores."""
-    return [member.value for member in enum]
-
-
 class Person(Model):
     """Someone known to the organisation by a book number."""
 
@@ -43,9 +38,7 @@ class Person(Model):
     book_no: Mapped[int] = mapped_column(unique=True)
     name: Mapped[str] = mapped_column(String(LONGEST_NAME))
     search_name: Mapped[str] = mapped_column(String(4 * LONGEST_NAME), index=True)
-    role: Mapped[Role] = mapped_column(
-        Enum(Role, native_enum=False, length=16, create_constraint=True, values_callable=values_of, name="role")
-    )
+    role: Mapped[Role] = mapped_column(choice(Role, "role"))
     is_active: Mapped[bool] = mapped_column(default=True)
     password_hash: Mapped[str | None] = mapped_column(String(200))
     # Goes up when the password changes or the account is switched off; sessions and tokens carry it.

@@ -14,14 +14,14 @@ from hashlib import sha256
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import Enum, ForeignKey, Index, String, and_, func, or_, select
+from sqlalchemy import ForeignKey, Index, String, and_, func, or_, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, Model, db, one_at_a_time
+from webapp.database import Instant, Model, choice, db, one_at_a_time
 from webapp.domain import accounts, badges, camps
-from webapp.domain.accounts import Person, values_of
+from webapp.domain.accounts import Person
 from webapp.domain.badges import Award, Change, HeldCamp, History, Settlement
 from webapp.domain.camps import Camp, Status
 from webapp.domain.errors import ConflictError
@@ -56,31 +56,11 @@ class Attendance(Model):
 
     person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"), primary_key=True)
     camp_id: Mapped[UUID] = mapped_column(ForeignKey("camp.id"), primary_key=True)
-    camp_role: Mapped[CampRole] = mapped_column(
-        Enum(
-            CampRole,
-            native_enum=False,
-            length=16,
-            create_constraint=True,
-            values_callable=values_of,
-            name="camp_role",
-        )
-    )
-    state: Mapped[State] = mapped_column(
-        Enum(State, native_enum=False, length=16, create_constraint=True, values_callable=values_of, name="state")
-    )
+    camp_role: Mapped[CampRole] = mapped_column(choice(CampRole, "camp_role"))
+    state: Mapped[State] = mapped_column(choice(State, "state"))
     reason: Mapped[str | None] = mapped_column(String(200))
     # The camp role they signed up in, which a mark in another role must not make forgotten.
-    signed_up_as: Mapped[CampRole | None] = mapped_column(
-        Enum(
-            CampRole,
-            native_enum=False,
-            length=16,
-            create_constraint=True,
-            values_callable=values_of,
-            name="signed_up_as",
-        )
-    )
+    signed_up_as: Mapped[CampRole | None] = mapped_column(choice(CampRole, "signed_up_as"))
     marked_at: Mapped[datetime | None] = mapped_column(Instant)
     marked_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     left_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -11,12 +11,12 @@ from enum import StrEnum
 from functools import cached_property
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, Enum, ForeignKey, String, UniqueConstraint, insert, select
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, insert, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.database import Instant, Model, db
-from webapp.domain.accounts import Person, values_of
+from webapp.database import Instant, Model, choice, db
+from webapp.domain.accounts import Person
 from webapp.domain.camps import Camp
 from webapp.domain.streaks import Runs
 
@@ -37,16 +37,7 @@ class Badge(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(String(60), unique=True)
     description: Mapped[str] = mapped_column(String(200))
-    criteria_type: Mapped[Criteria] = mapped_column(
-        Enum(
-            Criteria,
-            native_enum=False,
-            length=24,
-            create_constraint=True,
-            values_callable=values_of,
-            name="criteria_type",
-        )
-    )
+    criteria_type: Mapped[Criteria] = mapped_column(choice(Criteria, "criteria_type", length=24))
     criteria_value: Mapped[int]
     position: Mapped[int]
     shape: Mapped[str] = mapped_column(String(16))

@@ -7,13 +7,12 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Enum, ForeignKey, Index, String, UniqueConstraint, func, or_, select
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, func, or_, select
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, Model, db
-from webapp.domain.accounts import values_of
+from webapp.database import Instant, Model, choice, db
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.streaks import Calendar
 
@@ -57,7 +56,7 @@ class Camp(Model):
     camp_date: Mapped[date]
     start_time: Mapped[time] = mapped_column(default=USUAL_START)
     status: Mapped[Status] = mapped_column(
-        Enum(Status, native_enum=False, length=16, create_constraint=True, values_callable=values_of, name="status"),
+        choice(Status, "status"),
         default=Status.SCHEDULED,
     )
     created_at: Mapped[datetime] = mapped_column(Instant, default=clock.now)
