@@ -55,6 +55,8 @@ $(VENDOR)/installed: package-lock.json | $(BIN)/pip
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@mkdir -p $(VENDOR)
 	@cp node_modules/htmx.org/dist/htmx.min.js node_modules/modern-normalize/modern-normalize.css $(VENDOR)/
+	@cp node_modules/idb/build/umd.js $(VENDOR)/idb.js
+	@cp node_modules/qr-scanner/qr-scanner.umd.min.js node_modules/qr-scanner/qr-scanner-worker.min.js $(VENDOR)/
 	@(cd node_modules/htmx.org/dist && cat htmx.min.js && echo && cat ext/hx-sse.min.js) >$(VENDOR)/htmx-live.js
 	@touch $@
 

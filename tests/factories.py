@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, badges, camps, credentials
+from webapp.domain import accounts, attendance, badges, camps, credentials, rolls
 from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import CampRole
 from webapp.domain.camps import Camp, Site
+from webapp.domain.rolls import Row
 
 PASSWORD = "correct horse"
 _hashed: list[str] = []
@@ -59,3 +60,8 @@ def badge_names(who: Person) -> list[str]:
     """What somebody holds, in the order of the definitions."""
     held = {award.badge_id for award in badges.awards_of(who.id)}
     return [badge.name for badge in badges.definitions() if badge.id in held]
+
+
+def row_of(camp: Camp, who: Person) -> Row:
+    """Somebody's line of a camp's roll call."""
+    return rolls.rows_of(camp, [who.id])[0]

@@ -130,7 +130,7 @@ def test_a_future_or_cancelled_camp_cannot_be_marked(people: People) -> None:
     for camp, said in ((future, "has not been held yet"), (cancelled, "was cancelled")):
         with pytest.raises(ConflictError, match=said), writing():
             attendance.mark_present(people.volunteer, camp, by=people.coordinator)
-        assert attendance.row_of(camp, people.volunteer).attendance is None
+        assert factories.row_of(camp, people.volunteer).attendance is None
 
 
 def test_somebody_inactive_cannot_be_marked(people: People) -> None:

@@ -89,7 +89,7 @@ def test_a_mark_awards_in_its_own_transaction(people: People) -> None:
         assert [badge.name for badge in outcome.badges.new] == ["First Step"]
         raise RuntimeError("the lights went out")
     assert badge_names(people.volunteer) == []
-    assert attendance.row_of(camp, people.volunteer).attendance is None
+    assert factories.row_of(camp, people.volunteer).attendance is None
     attend(people.volunteer, [camp], people.coordinator)
     assert badge_names(people.volunteer) == ["First Step"]
 

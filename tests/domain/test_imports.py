@@ -166,7 +166,7 @@ def test_a_file_corrects_marks_but_expected_undoes_none(tmp_path: Path, people: 
     assert run(put(tmp_path, row + "expected")).unchanged == 1
     assert badge_names(people.volunteer) == ["First Step"]
     assert run(put(tmp_path, row + "no")).revoked_badges == 1
-    found = attendance.row_of(camp, people.volunteer)
+    found = factories.row_of(camp, people.volunteer)
     assert found.state is State.ABSENT
     assert badge_names(people.volunteer) == []
 

@@ -17,7 +17,7 @@ from tests.serving import served
 from tests.views.conftest import Camps
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance
+from webapp.domain import accounts, attendance, days
 from webapp.domain.accounts import Person
 from webapp.domain.camps import Camp
 from webapp.views.security import SessionPerson
@@ -88,7 +88,7 @@ def seen_now(app: Flask, person: Person) -> str:
     from webapp.views import live
 
     with app.app_context():
-        return live.token(attendance.stamp_of(person.id))
+        return live.token(days.stamp_of(person.id))
 
 
 def mark(app: Flask, person: Person, camp: Camp, by: Person) -> None:

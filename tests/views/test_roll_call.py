@@ -31,7 +31,7 @@ def plain(page: str) -> str:
 
 def state(app: Flask, camp: Camp, person: Person) -> State | None:
     with app.app_context():
-        return attendance.row_of(camp, person).state
+        return factories.row_of(camp, person).state
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_state_is_set_not_toggled(
         coordinator.post(mark_url(camps.today, people.volunteer), data={"state": sent}, headers=HTMX)
         assert state(app, camps.today, people.volunteer) is left
     with app.app_context():
-        row = attendance.row_of(camps.today, people.volunteer).attendance
+        row = factories.row_of(camps.today, people.volunteer).attendance
     assert row is not None
     assert row.camp_role is (CampRole.DOCTOR if "doctor" in sent else CampRole.VOLUNTEER)
 

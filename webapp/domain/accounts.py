@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, Model, choice, db
+from webapp.database import Instant, Model, choice, db, one_at_a_time
 from webapp.domain.errors import ConflictError, InvalidError
 
 LONGEST_NAME = 120
@@ -43,6 +43,7 @@ class Person(Model):
     password_hash: Mapped[str | None] = mapped_column(String(200))
     # Goes up when the password changes or the account is switched off; sessions and tokens carry it.
     session_no: Mapped[int] = mapped_column(default=1)
+    card_no: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(Instant, default=clock.now)
 
     def __repr__(self) -> str:
@@ -91,20 +92,31 @@ def parse_book_no(text: str) -> int:
     return int(digits)
 
 
-def add_person(name: str, *, book_no: int | None = None, role: Role = Role.VOLUNTEER) -> Person:
-    """Add someone without a password; without ``book_no`` they get the next free one.
+def add_person(
+    name: str, *, book_no: int | None = None, role: Role = Role.VOLUNTEER, person_id: UUID | None = None
+) -> Person:
+    """Add someone without a password; without ``book_no`` they get the next free one, without
+    ``person_id`` a new id.
 
     Raises :class:`InvalidError` for a bad name or number, :class:`ConflictError` for a book number in use.
     """
     name = clean_name(name)
     if book_no is None:
+        one_at_a_time("giving out book numbers")
         book_no = (db.session.scalar(select(func.max(Person.book_no))) or 0) + 1
     if not 1 <= book_no <= LARGEST_BOOK_NO:
         raise InvalidError(f"{book_no} cannot be a book number: they go from 1 to {LARGEST_BOOK_NO:,}.")
     if by_book_no(book_no):
         raise ConflictError(f"Book number {book_no} belongs to somebody already.")
     person = Person(
-        id=uuid4(), book_no=book_no, name=name, search_name=fold(name), role=role, is_active=True, session_no=1
+        id=person_id or uuid4(),
+        book_no=book_no,
+        name=name,
+        search_name=fold(name),
+        role=role,
+        is_active=True,
+        session_no=1,
+        card_no=1,
     )
     db.session.add(person)
     db.session.flush()

@@ -10,11 +10,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from hashlib import sha256
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, and_, func, or_, select
+from sqlalchemy import ForeignKey, Index, String, and_, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -29,6 +28,8 @@ from webapp.domain.streaks import Calendar, Step, walk
 from webapp.signals import announce
 
 T = TypeVar("T")
+
+LONGEST_REASON = 200  # characters
 
 
 class CampRole(StrEnum):
@@ -52,19 +53,24 @@ class Attendance(Model):
     """One person at one camp; the key allows it once."""
 
     __tablename__ = "attendance"
-    __table_args__ = (Index(None, "camp_id"),)
+    __table_args__ = (Index(None, "camp_id", "changed_at"),)
 
     person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"), primary_key=True)
     camp_id: Mapped[UUID] = mapped_column(ForeignKey("camp.id"), primary_key=True)
     camp_role: Mapped[CampRole] = mapped_column(choice(CampRole, "camp_role"))
     state: Mapped[State] = mapped_column(choice(State, "state"))
-    reason: Mapped[str | None] = mapped_column(String(200))
+    reason: Mapped[str | None] = mapped_column(String(LONGEST_REASON))
     # The camp role they signed up in, which a mark in another role must not make forgotten.
     signed_up_as: Mapped[CampRole | None] = mapped_column(choice(CampRole, "signed_up_as"))
+    # They said themselves, before the camp, that they cannot come; a mark that is undone must not forget it.
+    declined_at: Mapped[datetime | None] = mapped_column(Instant)
+    # Absent because the roll call was closed, not because anybody said so.
+    presumed: Mapped[bool] = mapped_column(default=False)
     marked_at: Mapped[datetime | None] = mapped_column(Instant)
     marked_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     left_at: Mapped[datetime | None] = mapped_column(Instant)
     created_at: Mapped[datetime] = mapped_column(Instant, default=clock.now)
+    changed_at: Mapped[datetime] = mapped_column(Instant, default=clock.now)
     person: Mapped[Person] = relationship(foreign_keys=[person_id])
     camp: Mapped[Camp] = relationship()
 
@@ -148,6 +154,18 @@ def history(marks: Marks, calendars: Mapping[UUID, Calendar]) -> History:
 # --- the verbs of the table ----------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What an attendance is to be. Without ``camp_role`` the one that stands remains, else volunteer."""
+
+    state: State
+    why: str
+    """Why badges go, should any."""
+    camp_role: CampRole | None = None
+    reason: str | None = None
+    presumed: bool = False
+
+
 def sign_up(person: Person, camp: Camp, camp_role: CampRole = CampRole.VOLUNTEER) -> Outcome:
     """Expect somebody at a camp. It awards nothing, and leaves alone what has been marked already.
 
@@ -169,7 +187,38 @@ def sign_up(person: Person, camp: Camp, camp_role: CampRole = CampRole.VOLUNTEER
     elif found.signed_up_as is None:
         found.signed_up_as = camp_role
     db.session.flush()
+    announce(person.id, camp.id)
     return Outcome(found)
+
+
+def say_coming(person: Person, camp: Camp) -> Outcome:
+    """Somebody says of themselves, before the camp, that they will come.
+
+    Raises :class:`ConflictError` for a cancelled camp, one that has begun, and where a coordinator has
+    marked them.
+    """
+    camp = camps.hold(camp)
+    found = _may_say(person, camp)
+    if found and found.declined_at:
+        found.declined_at = None
+        found.signed_up_as = found.signed_up_as or found.camp_role
+        return _apply(camp, [person], Mark(State.EXPECTED, "they are coming after all"), by=person)[person.id]
+    return sign_up(person, camp)
+
+
+def say_not_coming(person: Person, camp: Camp, reason: str | None = None) -> Outcome:
+    """Somebody says of themselves, before the camp, that they cannot come: they are excused.
+
+    Raises as :func:`say_coming` does.
+    """
+    camp = camps.hold(camp)
+    _may_say(person, camp)
+    mark = Mark(State.EXCUSED, "they said they cannot come", reason=reason)
+    outcome = _apply(camp, [person], mark, by=person)[person.id]
+    assert outcome.attendance is not None  # only an undone mark leaves none
+    outcome.attendance.declined_at = outcome.attendance.declined_at or clock.now()
+    db.session.flush()
+    return outcome
 
 
 def mark_present(person: Person, camp: Camp, *, by: Person, camp_role: CampRole | None = None) -> Outcome:
@@ -177,100 +226,196 @@ def mark_present(person: Person, camp: Camp, *, by: Person, camp_role: CampRole 
 
     Raises :class:`ConflictError` for a future or cancelled camp or an inactive person.
     """
-    return _mark(person, camp, by, State.PRESENT, "the camp role was changed", camp_role=camp_role)
+    return _mark(person, camp, by, Mark(State.PRESENT, "the camp role was changed", camp_role))
 
 
 def excuse(person: Person, camp: Camp, *, by: Person, reason: str | None = None) -> Outcome:
     """They could not come, and it is all right. Raises as :func:`mark_present` does."""
-    return _mark(person, camp, by, State.EXCUSED, "marked excused instead of present", note=reason)
+    return _mark(person, camp, by, Mark(State.EXCUSED, "marked excused instead of present", reason=reason))
 
 
 def mark_absent(person: Person, camp: Camp, *, by: Person) -> Outcome:
     """They signed up and did not come. Raises as :func:`mark_present` does."""
-    return _mark(person, camp, by, State.ABSENT, "marked absent instead of present")
+    return _mark(person, camp, by, Mark(State.ABSENT, "marked absent instead of present"))
 
 
 def undo(person: Person, camp: Camp, *, by: Person) -> Outcome:
-    """Take a mark back: expected again, or gone from the camp if they had not signed up.
-
-    Raises as :func:`mark_present` does.
+    """Take a mark back: what they had said before the camp stands again, and who had said nothing is
+    gone from it. Raises as :func:`mark_present` does.
     """
-    return _mark(person, camp, by, State.EXPECTED, "the mark was undone")
+    return _mark(person, camp, by, Mark(State.EXPECTED, "the mark was undone"))
 
 
-def check_out(person: Person, camp: Camp) -> Outcome:
-    """Record now as the leaving time of somebody present; a time already recorded stays.
+def mark_all(people: Sequence[Person], camp: Camp, mark: Mark, *, by: Person) -> dict[UUID, Outcome]:
+    """Mark several people alike. Raises :class:`ConflictError` for a future or cancelled camp."""
+    camp = camps.hold(camp)
+    camp.must_be_markable()
+    outcomes = {}
+    for some in chunks(sorted(people, key=lambda person: person.id)):
+        outcomes |= _apply(camp, some, mark, by=by)
+    return outcomes
 
-    Raises :class:`ConflictError` where they are not marked present, or the camp is not of today.
+
+def check_out(person: Person, camp: Camp, *, at: datetime | None = None) -> Outcome:
+    """Record when somebody present leaves: now, or ``at`` an instant that corrects what was recorded.
+
+    Raises :class:`ConflictError` where they are not marked present, where it is not on the camp's local
+    date, and where it has not come yet.
     """
     camp = camps.hold(camp)
     camp.must_be_markable()
-    if not camp.is_today:
+    if at is None and not camp.is_today:
         raise ConflictError(f"{camp.name} is over; a leaving time is recorded on the day. Nothing was changed.")
+    if at and at.astimezone(camp.site.zone).date() != camp.camp_date:
+        raise ConflictError("A leaving time is on the day of the camp. Nothing was changed.")
+    if at and at > clock.now():
+        raise ConflictError("That time has not come yet. Nothing was changed.")
     found = _lock(person, camp)
     if found is None or found.state is not State.PRESENT:
         raise ConflictError(f"{person.name} is not marked present at {camp.name}, so cannot leave it.")
-    found.left_at = found.left_at or clock.now()
-    announce(person.id, camp.id)
-    return Outcome(found)
+    found.left_at = at or found.left_at or clock.now()
+    return _changed(found)
 
 
-def _lock(person: Person, camp: Camp) -> Attendance | None:
-    """Hold the person, and read what is stored of them at the camp now."""
-    accounts.lock([person.id])
-    if not person.is_active:
-        raise ConflictError(f"{person.name}'s account is switched off. Nothing was changed.")
-    return db.session.get(Attendance, (person.id, camp.id), populate_existing=True)
-
-
-def _mark(
-    person: Person,
-    camp: Camp,
-    by: Person,
-    state: State,
-    reason: str,
-    *,
-    camp_role: CampRole | None = None,
-    note: str | None = None,
-) -> Outcome:
-    """Set the state, and settle what it changes. ``reason`` is why badges go, should any."""
+def stay(person: Person, camp: Camp) -> Outcome:
+    """Take a leaving time back: they have not left. Raises :class:`ConflictError` where nobody could leave."""
     camp = camps.hold(camp)
     camp.must_be_markable()
     found = _lock(person, camp)
-    role = camp_role or (found.camp_role if found else CampRole.VOLUNTEER)
-    if found and state is State.EXPECTED:
-        role = found.signed_up_as or role
-    note = note[:200] if note else None
-    if found is None and state is State.EXPECTED:
-        return Outcome(None)
-    if found and (found.state, found.camp_role, found.reason) == (state, role, note):
-        return Outcome(found)
+    if found is None:
+        raise ConflictError(f"{person.name} is not on the list of {camp.name}. Nothing was changed.")
+    found.left_at = None
+    return _changed(found)
 
-    marks = marks_of([person.id])[person.id]
+
+def standing(person: Person, camp: Camp) -> Attendance | None:
+    """Hold camp and person, and read what is stored of them now, for a decision that depends on it."""
+    camps.hold(camp)
+    return _locked([person], camp).get(person.id)
+
+
+def _changed(found: Attendance) -> Outcome:
+    found.changed_at = clock.now()
+    db.session.flush()
+    announce(found.person_id, found.camp_id)
+    return Outcome(found)
+
+
+def _locked(people: Sequence[Person], camp: Camp) -> dict[UUID, Attendance]:
+    """Hold these people, and read what is stored of them at the camp now."""
+    ids = [person.id for person in people]
+    accounts.lock(ids)
+    query = select(Attendance).where(Attendance.camp_id == camp.id, Attendance.person_id.in_(ids))
+    found = db.session.scalars(query.execution_options(populate_existing=True))
+    return {attendance.person_id: attendance for attendance in found}
+
+
+def _lock(person: Person, camp: Camp) -> Attendance | None:
+    """Hold one person, who must be active, and read what is stored of them at the camp."""
+    _must_be_active(person)
+    return _locked([person], camp).get(person.id)
+
+
+def _must_be_active(person: Person) -> None:
+    """Raises :class:`ConflictError` where the account is switched off."""
+    if not person.is_active:
+        raise ConflictError(f"{person.name}'s account is switched off. Nothing was changed.")
+
+
+def _may_say(person: Person, camp: Camp) -> Attendance | None:
+    """What is stored of somebody who speaks for themselves; see :func:`say_coming`."""
+    if camp.is_cancelled:
+        raise ConflictError(f"{camp.name} was cancelled. Nothing was changed.")
+    if camp.has_begun:
+        raise ConflictError(f"{camp.name} has begun; a coordinator there can still change it. Nothing was changed.")
+    found = _lock(person, camp)
+    if found and found.marked_by_id not in (None, person.id):
+        raise ConflictError("A coordinator has marked you at this camp already. Nothing was changed.")
+    return found
+
+
+def _mark(person: Person, camp: Camp, by: Person, mark: Mark) -> Outcome:
+    camp = camps.hold(camp)
+    camp.must_be_markable()
+    _must_be_active(person)
+    return _apply(camp, [person], mark, by=by)[person.id]
+
+
+def undone(found: Attendance) -> State | None:
+    """Where an undone mark leaves somebody: excused if they had said they cannot come, expected if they
+    had signed up, else nowhere.
+    """
+    if found.declined_at and found.state is not State.EXCUSED:
+        return State.EXCUSED
+    return State.EXPECTED if found.signed_up_as else None
+
+
+def _apply(camp: Camp, people: Sequence[Person], mark: Mark, *, by: Person) -> dict[UUID, Outcome]:
+    """Set the state of people, and settle what it changes. The camp is held."""
+    found = _locked(people, camp)
+    outcomes = {person.id: Outcome(found.get(person.id)) for person in people}
+    changing = [person for person in people if _differs(found.get(person.id), mark)]
+    if not changing:
+        return outcomes
+
+    marks = marks_of([person.id for person in changing])
     here = HeldCamp(camp.camp_date, camp.start_time, camp.name, camp.id, camp.site_id)
-    calendars = calendars_for([marks, {here: Step.MISSED}])
-    before = history(marks, calendars)
-    if state is State.EXPECTED:
-        marks.pop(here, None)
-    else:
-        marks[here] = step_of(state, role)
-    after = history(marks, calendars)
+    calendars = calendars_for([*marks.values(), {here: Step.MISSED}])
+    changes = []
+    for person in changing:
+        before = history(marks[person.id], calendars)
+        attendance = _set(found.get(person.id), person, camp, mark, by)
+        outcomes[person.id] = Outcome(attendance)
+        marks[person.id].pop(here, None)
+        if attendance and attendance.state is not State.EXPECTED:
+            marks[person.id][here] = step_of(attendance.state, attendance.camp_role)
+        changes.append(Change(person.id, history(marks[person.id], calendars), before))
+    db.session.flush()
+    settled = badges.settle(changes, reason=f"{camp.name}: {mark.why}"[:200], by=by)
+    for person in changing:
+        announce(person.id, camp.id)
+    return {
+        person_id: Outcome(each.attendance, settled.get(person_id, Settlement()))
+        for person_id, each in outcomes.items()
+    }
 
+
+def _differs(found: Attendance | None, mark: Mark) -> bool:
+    """Whether a mark would change anything."""
+    if found is None:
+        return mark.state is not State.EXPECTED
+    stands = found.state, found.reason, found.presumed
+    role = mark.camp_role or found.camp_role
+    if mark.state is State.EXPECTED:
+        role = found.signed_up_as or found.camp_role
+    return (*stands, found.camp_role) != (mark.state, _note(mark), mark.presumed, role)
+
+
+def _note(mark: Mark) -> str | None:
+    return " ".join(mark.reason.split())[:LONGEST_REASON] or None if mark.reason else None
+
+
+def _set(found: Attendance | None, person: Person, camp: Camp, mark: Mark, by: Person) -> Attendance | None:
+    """Store a mark that differs; the attendance, or nothing where none is left."""
+    state: State | None = mark.state
+    role = mark.camp_role or (found.camp_role if found else CampRole.VOLUNTEER)
+    if found and mark.state is State.EXPECTED:
+        state = undone(found)
+        role = found.signed_up_as or role
+        if found.state is State.EXCUSED:
+            found.declined_at = None
     if found is None:
         found = Attendance(person_id=person.id, camp_id=camp.id)
         db.session.add(found)
-    found.state, found.camp_role, found.reason = state, role, note
-    found.marked_at, found.marked_by_id = clock.now(), by.id
+    if state is None:
+        db.session.delete(found)
+        return None
+    found.state, found.camp_role, found.reason, found.presumed = state, role, _note(mark), mark.presumed
+    found.marked_at = found.changed_at = clock.now()
+    found.marked_by_id = by.id
     if state is not State.PRESENT:
         found.left_at = None
-    attendance: Attendance | None = found
-    if state is State.EXPECTED and found.signed_up_as is None:
-        db.session.delete(found)
-        attendance = None
-    db.session.flush()
-    settled = badges.settle([Change(person.id, after, before)], reason=f"{camp.name}: {reason}", by=by)
-    announce(person.id, camp.id)
-    return Outcome(attendance, settled[person.id])
+    return found
 
 
 # --- settling without a mark ---------------------------------------------------------------------
@@ -317,108 +462,3 @@ def _change_status(camp: Camp, status: Status) -> None:
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """The items in slices of :data:`CHUNK`."""
     return (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
-
-
-# --- what the screens read -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a roll call: a person, and what is stored of them at the camp, if anything."""
-
-    person: Person
-    attendance: Attendance | None
-
-    @property
-    def state(self) -> State | None:
-        """Nothing for somebody who is not on the roll."""
-        return self.attendance.state if self.attendance else None
-
-
-def roll(camp: Camp, query: str = "", limit: int = 1000) -> list[Row]:
-    """The roll call of a camp: everybody who is on it, by name.
-
-    With a ``query``, whoever matches it (see :func:`accounts.search`), those on the roll first, then
-    active people who did not sign up.
-    """
-    on_it = Attendance.person_id.is_not(None)
-    found = accounts.search(query)
-    people = (
-        select(Person, Attendance)
-        .outerjoin(Attendance, and_(Attendance.person_id == Person.id, Attendance.camp_id == camp.id))
-        .where(found.condition, or_(on_it, Person.is_active) if accounts.fold(query) else on_it)
-        .order_by(~on_it, *found.order)
-        .limit(limit)
-    )
-    return [Row(person, attendance) for person, attendance in db.session.execute(people)]
-
-
-def row_of(camp: Camp, person: Person) -> Row:
-    """One person's line of a camp's roll call."""
-    return Row(person, db.session.get(Attendance, (person.id, camp.id)))
-
-
-def counts(camp: Camp) -> Counter[State]:
-    """How many people stand where with a camp."""
-    query = select(Attendance.state, func.count()).where(Attendance.camp_id == camp.id).group_by(Attendance.state)
-    return Counter(dict(db.session.execute(query).tuples().all()))
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """One held camp as one person lived it."""
-
-    camp: Camp
-    attendance: Attendance | None
-
-    @property
-    def kind(self) -> str:
-        """``came``, ``other`` (came in another role), ``excused``, ``open`` (today, not yet marked), ``missed``."""
-        found = self.attendance
-        if found and found.state is State.PRESENT:
-            return "came" if found.camp_role is CampRole.VOLUNTEER else "other"
-        if found and found.state is State.EXCUSED:
-            return "excused"
-        if self.camp.is_today and not (found and found.state is State.ABSENT):
-            return "open"
-        return "missed"
-
-
-def days_of(person_id: UUID, first: date, last: date) -> list[Day]:
-    """The held camps from ``first`` to ``last`` (local dates) at the sites where the person was ever on a
-    roll, newest first.
-    """
-    own_sites = select(Camp.site_id).join(Attendance).where(Attendance.person_id == person_id)
-    here = and_(Attendance.camp_id == Camp.id, Attendance.person_id == person_id)
-    query = (
-        select(Camp, Attendance)
-        .outerjoin(Attendance, here)
-        .where(camps.held(), Camp.camp_date.between(first, last), Camp.site_id.in_(own_sites))
-        .order_by(Camp.camp_date.desc(), Camp.start_time.desc(), Camp.name)
-    )
-    return [Day(camp, found) for camp, found in db.session.execute(query)]
-
-
-def first_date_of(person_id: UUID) -> date | None:
-    """The local date of the first camp somebody was on the roll of."""
-    query = select(func.min(Camp.camp_date)).join(Attendance).where(Attendance.person_id == person_id)
-    return db.session.scalar(query)
-
-
-def stamp_of(person_id: UUID) -> str:
-    """A short text that differs whenever the person's attendance or awards do."""
-    attended = select(
-        func.count(), func.max(Attendance.marked_at), func.max(Attendance.left_at), func.max(Attendance.created_at)
-    ).where(Attendance.person_id == person_id)
-    awarded = select(func.count(), func.count(Award.revoked_at), func.max(Award.earned_at)).where(
-        Award.person_id == person_id
-    )
-    state = [*db.session.execute(attended).one(), *db.session.execute(awarded).one()]
-    return sha256(repr(state).encode()).hexdigest()[:16]
-
-
-def signed_up_today(person: Person) -> list[Camp]:
-    """The camps of today that somebody is on the roll of."""
-    today = {camp.id: camp for camp in camps.camps_of_today()}
-    query = select(Attendance.camp_id).where(Attendance.person_id == person.id, Attendance.camp_id.in_(today))
-    return [today[camp_id] for camp_id in db.session.scalars(query)]

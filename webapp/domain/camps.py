@@ -39,6 +39,11 @@ class Site(Model):
     time_zone: Mapped[str] = mapped_column(String(64), default=DEFAULT_TIME_ZONE)
 
     @property
+    def zone(self) -> ZoneInfo:
+        """Its time zone."""
+        return ZoneInfo(self.time_zone)
+
+    @property
     def today(self) -> date:
         """The date it is there now."""
         return clock.today(self.time_zone)
@@ -80,8 +85,13 @@ class Camp(Model):
     @property
     def starts_at(self) -> datetime:
         """The instant it starts, in UTC."""
-        local = datetime.combine(self.camp_date, self.start_time, ZoneInfo(self.site.time_zone))
+        local = datetime.combine(self.camp_date, self.start_time, self.site.zone)
         return local.astimezone(UTC)
+
+    @property
+    def has_begun(self) -> bool:
+        """Its start has come."""
+        return clock.now() >= self.starts_at
 
     def must_be_markable(self) -> None:
         """Raises :class:`ConflictError` for a cancelled or future camp, which cannot be marked."""
@@ -197,6 +207,18 @@ def next_camp() -> Camp | None:
     """The first scheduled camp still to come."""
     query = select(Camp).where(Camp.status == Status.SCHEDULED, ~held()).order_by(Camp.camp_date, Camp.start_time)
     return db.session.scalars(query.limit(1)).first()
+
+
+def coming_camps(number: int, until: date) -> Sequence[Camp]:
+    """The first scheduled camps that have not begun, up to a local date."""
+    first = min((site.today for site in sites()), default=until)
+    query = (
+        select(Camp)
+        .where(Camp.status == Status.SCHEDULED, Camp.camp_date.between(first, until))
+        .order_by(Camp.camp_date, Camp.start_time, Camp.name)
+        .limit(number + 20)  # some of today's may have begun
+    )
+    return [camp for camp in db.session.scalars(query) if not camp.has_begun][:number]
 
 
 def calendars(site_ids: Collection[UUID]) -> dict[UUID, Calendar]:

@@ -8,13 +8,15 @@ from random import Random
 from sqlalchemy import delete, func, select
 
 from webapp.database import db
-from webapp.domain import accounts, camps, credentials, imports, organisation
+from webapp.domain import accounts, camps, credentials, imports, organisation, rolls
 from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import Attendance, CampRole, State, sign_up
 from webapp.domain.badges import Award, Revocation
 from webapp.domain.camps import Camp, Site
 from webapp.domain.errors import ConflictError
 from webapp.domain.imports import Entry
+from webapp.domain.operations import Operation
+from webapp.domain.rolls import Closing
 
 NAME = "Arogya Health Camps"
 WEEKS = 52
@@ -59,6 +61,7 @@ GROUPS: tuple[tuple[float, int, tuple[str, ...]], ...] = (
 )
 DOCTORS = ("Dr. Sudha Murali", "Dr. Anand Kamath", "Dr. Shalini George")
 LIKELY_TODAY = 0.72
+COMING = 3  # camps that are announced
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def seed(*, clear: bool = False, erase_real_data: bool = False) -> str:
     if not organisation.get("demo"):
         _fill(today)
         done = "The demo is filled in."
-    elif any(True for _ in camps.camps_of_today()):
+    elif any(rolls.people_on(camp) for camp in camps.camps_of_today()):
         done = "The demo is there already."
     else:
         _open_camp(today)
@@ -137,7 +140,7 @@ def _accounts() -> str:
 
 
 def _clear() -> None:
-    for table in (Revocation, Award, Attendance, Camp, Person, organisation.Setting):
+    for table in (Revocation, Award, Operation, Closing, Attendance, Camp, Person, organisation.Setting):
         db.session.execute(delete(table))
     db.session.execute(delete(Site).where(Site.name != camps.DEFAULT_SITE))
     db.session.expire_all()
@@ -201,9 +204,14 @@ def _lived(member: Member, weeks_ago: int, chance: Random) -> tuple[State | None
 
 
 def _open_camp(today: date) -> None:
-    """A camp today, with the sign-ups of most people and nobody marked yet."""
+    """A camp today, with the sign-ups of most people and nobody marked yet, and the next ones announced."""
+    for weeks in range(1, COMING + 1):
+        on = today + timedelta(weeks=weeks)
+        if not db.session.scalar(select(Camp.id).where(Camp.camp_date == on)):
+            camps.add_camp(camps.default_site(), VILLAGES[-weeks % len(VILLAGES)], on)
     chance = Random(today.toordinal())
-    camp = camps.add_camp(camps.default_site(), VILLAGES[0], today)
+    announced = list(camps.camps_of_today())
+    camp = announced[0] if announced else camps.add_camp(camps.default_site(), VILLAGES[0], today)
     roles = {member.book_no: member.camp_role for member in members()}
     for person in db.session.scalars(select(Person).order_by(Person.book_no)):
         likely = chance.random() < LIKELY_TODAY

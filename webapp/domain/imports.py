@@ -362,9 +362,10 @@ def _store_chunk(rows: Mapping[UUID, Sequence[Entry]], places: _Places, report: 
                 "state": entry.state,
                 "marked_at": None if entry.state is State.EXPECTED else now,
                 "signed_up_as": entry.camp_role,
+                "changed_at": now,
             }
             if found:
-                changed.append(values | {"reason": None, "marked_by_id": None, "left_at": None})
+                changed.append(values | {"reason": None, "marked_by_id": None, "left_at": None, "presumed": False})
                 held[key] = said
             else:
                 added[key] = values | {"created_at": now}

@@ -2,29 +2,41 @@
 
 from typing import Any
 
+from flask_compress import Compress
 from flask_openapi import OpenAPI
 
 from webapp.views import (
     accounts,
     api,
     cabinet,
+    cards,
     errors,
     home,
+    installed,
     leaderboard,
     people,
     presentation,
     roll_call,
     security,
+    sync,
 )
 
 OPENAPI: dict[str, Any] = api.OPENAPI
+
+# A page holds secrets (the CSRF token) beside what a reader typed, which compression could be made to tell
+# (BREACH) if another site could make this reader's browser ask for pages; the SameSite cookie forbids that.
+compress = Compress()
 
 
 def init_app(app: OpenAPI) -> None:
     """Everything a browser or a script meets."""
     security.init_app(app)
+    app.config.from_mapping(
+        COMPRESS_ALGORITHM=["br", "gzip"], COMPRESS_ALGORITHM_STREAMING=["br", "gzip"], COMPRESS_BR_LEVEL=5
+    )
+    compress.init_app(app)
     presentation.init_app(app)
     errors.init_app(app)
-    for screen in (home, accounts, cabinet, people, roll_call, leaderboard):
+    for screen in (home, accounts, cabinet, cards, people, roll_call, sync, leaderboard, installed):
         app.register_blueprint(screen.blueprint)
     api.init_app(app)

@@ -7,15 +7,17 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
-from flask import Blueprint, Response, abort, render_template, request, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.domain import accounts, attendance, badges, camps
+from webapp.database import writing
+from webapp.domain import accounts, attendance, badges, camps, days
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import Day
+from webapp.domain.days import Day
 from webapp.domain.badges import Award, History, Progress
+from webapp.domain.errors import InvalidError
 from webapp.views import live
-from webapp.views.security import permits, viewer
+from webapp.views.security import from_htmx, permits, viewer
 
 blueprint = Blueprint("cabinet", __name__)
 
@@ -64,7 +66,7 @@ def open_cabinet(person: Person, year: int | None = None, since: datetime | None
     """
     today = camps.default_site().today
     first, last = (date(year, 1, 1), date(year, 12, 31)) if year else (today - timedelta(days=365), today)
-    began = attendance.first_date_of(person.id)
+    began = days.first_date_of(person.id)
     history = attendance.history_of(person.id)
     awards = badges.awards_of(person.id)
     fresh = {award.id for award in awards if since and award.earned_at > since} - badges.ever_revoked(person.id)
@@ -73,7 +75,7 @@ def open_cabinet(person: Person, year: int | None = None, since: datetime | None
         history=history,
         awards=awards,
         progress=badges.progress_of(history, awards),
-        days=attendance.days_of(person.id, first, last),
+        days=days.days_of(person.id, first, last),
         year=year,
         years=range(began.year, today.year + 1) if began else (),
         many_sites=camps.has_many_sites(),
@@ -95,6 +97,24 @@ def of_person(person_id: UUID) -> ResponseReturnValue:
     return _page(_find(person_id))
 
 
+@blueprint.post("/cabinet/camps/<uuid:camp_id>")
+@permits(*Role)
+def answer(camp_id: UUID) -> ResponseReturnValue:
+    """Say of oneself whether one comes to a camp."""
+    camp = camps.by_id(camp_id) or abort(404)
+    said = request.form.get("answer")
+    with writing():
+        if said == "coming":
+            attendance.say_coming(viewer(), camp)
+        elif said == "not-coming":
+            attendance.say_not_coming(viewer(), camp, request.form.get("reason"))
+        else:
+            raise InvalidError("It was not said whether you come. Reload the page and try again.")
+    if from_htmx():
+        return render_template("cabinet/_coming.html", coming=_coming(viewer()), many_sites=camps.has_many_sites())
+    return redirect(url_for("cabinet.own", _anchor="coming"), 303)
+
+
 @blueprint.get("/cabinet/live")
 @permits(*Role)
 def own_live() -> ResponseReturnValue:
@@ -109,6 +129,10 @@ def of_person_live(person_id: UUID) -> ResponseReturnValue:
     return _stream(_find(person_id))
 
 
+def _coming(person: Person) -> Sequence[Day]:
+    return days.coming_days(person.id, camps.default_site().today)
+
+
 def _find(person_id: UUID) -> Person:
     return accounts.by_id(person_id) or abort(404)
 
@@ -121,12 +145,20 @@ def _year() -> int | None:
 def _page(person: Person) -> ResponseReturnValue:
     mine = person.id == viewer().id
     year = _year()
-    seen = live.token(attendance.stamp_of(person.id))
+    seen = live.token(days.stamp_of(person.id))
     if mine:
         stream = url_for("cabinet.own_live", year=year, seen=seen)
     else:
         stream = url_for("cabinet.of_person_live", person_id=person.id, year=year, seen=seen)
-    return render_template("cabinet/page.html", cabinet=open_cabinet(person, year), mine=mine, stream=stream)
+    return render_template(
+        "cabinet/page.html",
+        cabinet=open_cabinet(person, year),
+        mine=mine,
+        stream=stream,
+        person=person,
+        coming=_coming(person) if mine else (),
+        many_sites=camps.has_many_sites(),
+    )
 
 
 def _stream(person: Person) -> Response:
@@ -135,7 +167,7 @@ def _stream(person: Person) -> Response:
 
     def changed(seen: str, since: datetime) -> tuple[str, str] | None:
         found = accounts.by_id(person_id)
-        stamp = attendance.stamp_of(person_id)
+        stamp = days.stamp_of(person_id)
         if found is None or stamp == seen:
             return None
         cabinet = open_cabinet(found, year, since)

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from webapp.database import db
 from webapp.domain.credentials import BusyError
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.views.security import from_htmx, signed_in, to_sign_in
+from webapp.views.security import from_htmx, signed_in, to_sign_in, wants_json
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def init_app(app: Flask) -> None:
 def answer(status: int, said: str = "") -> Response:
     """The response for a failure, as a page or as JSON; ``said`` replaces the usual explanation."""
     title, usual = SAID.get(status, SAID[500])
-    if request.path.startswith("/api/"):
+    if wants_json():
         response = jsonify(detail=said or title)
     elif from_htmx():
         response = Response(said or f"{title}. {usual}", mimetype="text/plain")  # page.js shows it

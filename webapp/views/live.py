@@ -25,9 +25,14 @@ Changed = Callable[[str, datetime], tuple[str, str] | None]
 """Given the stamp last seen and when, the new stamp and HTML; nothing where all is as it was."""
 
 
+def micros() -> int:
+    """Now, in microseconds since 1970."""
+    return int(clock.now().timestamp() * 1_000_000)
+
+
 def token(stamp: str) -> str:
     """What a page says it has seen: a stamp, and that it was now."""
-    return f"{stamp}.{int(clock.now().timestamp() * 1_000_000)}"
+    return f"{stamp}.{micros()}"
 
 
 def _read(seen: str) -> tuple[str, datetime]:

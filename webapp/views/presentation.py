@@ -6,12 +6,14 @@ from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import segno
 from flask import Flask, current_app, url_for
+from markupsafe import Markup
 
-from webapp.domain import organisation
+from webapp.domain import cards, organisation
 from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import CampRole, State
-from webapp.views.security import signed_in
+from webapp.views.security import secret, signed_in
 
 MENUS: dict[Role, list[tuple[str, str, str]]] = {
     # endpoint, word, icon
@@ -36,7 +38,11 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(day)
     app.add_template_filter(plural)
     app.add_template_filter(clock_time)
+    app.add_template_filter(micros)
     app.add_template_global(static_url)
+    app.add_template_global(search_word)
+    app.add_template_global(card_digest)
+    app.add_template_global(qr_code)
     app.jinja_env.globals.update(CampRole=CampRole, State=State)
     app.context_processor(_shared)
 
@@ -65,6 +71,27 @@ def day(value: date, today: date | None = None) -> str:
 def clock_time(instant: datetime, time_zone: str) -> str:
     """An instant as the time on a site's clock, ``14:05``."""
     return f"{instant.astimezone(ZoneInfo(time_zone)):%H:%M}"
+
+
+def micros(instant: datetime) -> int:
+    """An instant in microseconds since 1970, as the live pages count."""
+    return int(instant.timestamp() * 1_000_000)
+
+
+def search_word(person: Person) -> str:
+    """What a name is searched by, where a page's script cannot tell from the name itself."""
+    return "" if person.search_name == person.name.lower() else person.search_name
+
+
+def card_digest(person: Person) -> str:
+    """By what a page's script knows somebody's card again."""
+    return cards.digest_of(person, secret())
+
+
+def qr_code(person: Person) -> Markup:
+    """Somebody's QR code as an SVG picture, as large as its place. Error correction M: a creased card reads."""
+    code = segno.make(cards.text_of(person, secret()), error="m", micro=False)
+    return Markup(code.svg_inline(omitsize=True, border=4, svgclass="qr", lineclass=None, dark="#000", light="#fff"))  # noqa: S704 - squares alone
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:

@@ -1,23 +1,36 @@
-"""The roll call: one camp's list of people, made for the thumb."""
+"""The roll call: one camp's list of people, made for the thumb.
 
-from uuid import UUID
+A page whose script runs keeps its marks in an outbox and sends them to :mod:`webapp.views.sync`, so
+that a network that comes and goes loses nothing. The forms here do the same for a browser without it.
+"""
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+import json
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+from uuid import UUID, uuid4
+
+from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from webapp import clock
 from webapp.database import writing
-from webapp.domain import accounts, attendance, camps
+from webapp.domain import accounts, attendance, camps, operations, rolls
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import CampRole, Outcome, Row, State
+from webapp.domain.attendance import CampRole, Outcome, State
 from webapp.domain.badges import Settlement
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.views.security import from_htmx, permits, viewer
+from webapp.domain.rolls import Row
+from webapp.views import live
+from webapp.views.presentation import card_digest, clock_time, day, plural, search_word
+from webapp.views.security import from_htmx, permits, secret, viewer
 
 blueprint = Blueprint("roll_call", __name__, url_prefix="/roll-call")
 
 RECENT = 8  # past camps offered for a correction
-MOST_ROWS = 300  # on one page; the search finds the others
+MOST_ROWS = 5_000  # on one page; the search finds the others
+MOST_OTHERS = 2_000  # people a phone knows beyond those who signed up, about 60 KB
+OVERLAP = timedelta(seconds=30)  # a transaction may take this long from its first statement to its commit
 
 
 @blueprint.get("/")
@@ -51,43 +64,163 @@ def _choice(todays: object) -> str:
 @permits(Role.COORDINATOR, Role.ADMIN)
 def camp(camp_id: UUID) -> ResponseReturnValue:
     """The roll call of one camp."""
-    return render_template("roll_call/page.html", many_sites=camps.has_many_sites(), **_roll(_camp(camp_id)))
+    camp = find_camp(camp_id)
+    query = request.args.get("q", "")[:200]
+    seen = live.token("")
+    rows = rolls.roll(camp, query, MOST_ROWS + 1)
+    return render_template(
+        "roll_call/page.html",
+        camp=camp,
+        query=query,
+        rows=rows[:MOST_ROWS],
+        cut=len(rows) > MOST_ROWS,
+        counts=rolls.counts(camp),
+        closed=closed_line(camp),
+        seen=seen,
+        blank=Row(_blank(), None),
+        many_sites=camps.has_many_sites(),
+    )
 
 
-@blueprint.get("/<uuid:camp_id>/rows")
+@blueprint.get("/<uuid:camp_id>/people/<uuid:person_id>")
 @permits(Role.COORDINATOR, Role.ADMIN)
-def rows(camp_id: UUID) -> ResponseReturnValue:
-    """Its rows while a name is typed."""
-    return render_template("roll_call/_rows.html", **_roll(_camp(camp_id)))
+def person(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
+    """What is rarer than "here", for one person, on a page of its own."""
+    row = _row(find_camp(camp_id), _person(person_id))
+    return render_template("roll_call/person.html", camp=find_camp(camp_id), row=row)
 
 
 @blueprint.post("/<uuid:camp_id>/people/<uuid:person_id>")
 @permits(Role.COORDINATOR, Role.ADMIN)
 def mark(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
     """Set what somebody's state is. htmx gets the row back, a plain form the page."""
-    camp = _camp(camp_id)
-    person = accounts.by_id(person_id) or abort(404)
+    camp = find_camp(camp_id)
+    person = _person(person_id)
     try:
         with writing():
             outcome = _set(person, camp, request.form.get("state", ""))
     except ConflictError as error:
-        return _answer(camp, attendance.row_of(camp, person), Settlement(), refused=str(error), status=409)
-    return _answer(camp, Row(person, outcome.attendance), outcome.badges)
+        return _answer(camp, _row(camp, person), Settlement(), refused=str(error), status=409)
+    return _answer(camp, _row(camp, person), outcome.badges)
 
 
-def _camp(camp_id: UUID) -> Camp:
+@blueprint.post("/<uuid:camp_id>/people")
+@permits(Role.COORDINATOR, Role.ADMIN)
+def add(camp_id: UUID) -> ResponseReturnValue:
+    """Add somebody new, who is here."""
+    camp = find_camp(camp_id)
+    order = {"action": "add", "person": str(uuid4()), "name": request.form.get("name", "")}
+    return _carried_out(camp, order)
+
+
+@blueprint.post("/<uuid:camp_id>/everyone")
+@permits(Role.COORDINATOR, Role.ADMIN)
+def everyone(camp_id: UUID) -> ResponseReturnValue:
+    """Everyone who signed up is here."""
+    camp = find_camp(camp_id)
+    expected = [row.person.id for row in rolls.roll(camp, limit=operations.MOST_PEOPLE) if row.state is State.EXPECTED]
+    return _carried_out(camp, {"action": "everyone", "people": [str(each) for each in expected]})
+
+
+@blueprint.post("/<uuid:camp_id>/close")
+@permits(Role.COORDINATOR, Role.ADMIN)
+def close(camp_id: UUID) -> ResponseReturnValue:
+    """Whoever is still expected becomes absent."""
+    return _carried_out(find_camp(camp_id), {"action": "close"})
+
+
+@blueprint.post("/<uuid:camp_id>/reopen")
+@permits(Role.COORDINATOR, Role.ADMIN)
+def reopen(camp_id: UUID) -> ResponseReturnValue:
+    """Whoever became absent with the closing is expected again."""
+    return _carried_out(find_camp(camp_id), {"action": "reopen"})
+
+
+@blueprint.get("/<uuid:camp_id>/others")
+@permits(Role.COORDINATOR, Role.ADMIN)
+def others(camp_id: UUID) -> ResponseReturnValue:
+    """Who may walk in, for the page's own search: id, book number, name, what the name is searched by where
+    that differs, and the card's digest. ``whole`` where there is nobody else.
+    """
+    camp = find_camp(camp_id)
+    query = request.args.get("q", "")[:200]
+    if query:
+        found = [row.person for row in rolls.roll(camp, query, 50) if row.attendance is None]
+    else:
+        found = list(rolls.others(camp, MOST_OTHERS + 1))
+    people = [
+        [person.id.hex, person.book_no, person.name, search_word(person), card_digest(person)]
+        for person in found[:MOST_OTHERS]
+    ]
+    return {"people": people, "whole": not query and len(found) <= MOST_OTHERS}
+
+
+@blueprint.get("/<uuid:camp_id>/live")
+@permits(Role.COORDINATOR, Role.ADMIN)
+def changes(camp_id: UUID) -> Response:
+    """The stream of an open roll call: the rows that changed, whoever changed them."""
+    camp_id = find_camp(camp_id).id
+    known: dict[UUID, datetime] = {}
+    on_it: set[UUID] | None = None
+    closed: str | None = None
+
+    def changed(_stamp: str, since: datetime) -> tuple[str, str] | None:
+        nonlocal on_it, closed
+        camp = find_camp(camp_id)
+        fresh = [each for each in rolls.changed_since(camp, since - OVERLAP) if known.get(each.person_id) != each.changed_at]
+        known.update((each.person_id, each.changed_at) for each in fresh)
+        now_on = rolls.people_on(camp)
+        gone = (on_it or now_on) - now_on
+        for person_id in gone:
+            known.pop(person_id, None)
+        line = closed_line(camp)
+        if on_it is not None and not (fresh or gone) and line == closed:
+            return None
+        on_it, closed = now_on, line
+        rows = rows_html(camp, rolls.rows_of(camp, [each.person_id for each in fresh] + list(gone)))
+        return "", json.dumps({"at": live.micros(), "rows": rows, "size": len(now_on), "closed": line})
+
+    return live.stream(camp_id, changed)
+
+
+# --- shared with the other doors to a roll call ----------------------------------------------------
+
+
+def find_camp(camp_id: UUID) -> Camp:
+    """The camp, or 404."""
     return camps.by_id(camp_id) or abort(404)
 
 
-def _roll(camp: Camp) -> dict[str, object]:
-    query = request.args.get("q", "")[:200]
-    return {
-        "camp": camp,
-        "query": query,
-        "rows": attendance.roll(camp, query, MOST_ROWS + 1),
-        "most": MOST_ROWS,
-        "counts": attendance.counts(camp),
-    }
+def rows_html(camp: Camp, rows: Sequence[Row], settled: dict[UUID, Settlement] | None = None) -> list[str]:
+    """Rows as the page has them, each with the badges it just earned or lost."""
+    template = current_app.jinja_env.get_template("roll_call/_row.html")
+    settled = settled or {}
+    return [template.render(camp=camp, row=row, settled=settled.get(row.person.id)) for row in rows]
+
+
+def closed_line(camp: Camp) -> str:
+    """Who closed the roll call; empty while it is open."""
+    closing = rolls.closing_of(camp)
+    if closing is None:
+        return ""
+    on = day(closing.closed_at.astimezone(camp.site.zone).date(), camp.site.today)
+    return f"Closed by {closing.closed_by.name}, {on} at {clock_time(closing.closed_at, camp.site.time_zone)}."
+
+
+# --- the forms -------------------------------------------------------------------------------------
+
+
+def _blank() -> Person:
+    """Nobody: the row that the page's script fills in for somebody who walks in."""
+    return Person(id=UUID(int=0), book_no=0, name="", search_name="", role=Role.VOLUNTEER, is_active=True, card_no=0)
+
+
+def _person(person_id: UUID) -> Person:
+    return accounts.by_id(person_id) or abort(404)
+
+
+def _row(camp: Camp, person: Person) -> Row:
+    return rolls.rows_of(camp, [person.id])[0]
 
 
 def _set(person: Person, camp: Camp, wanted: str) -> Outcome:
@@ -98,11 +231,15 @@ def _set(person: Person, camp: Camp, wanted: str) -> Outcome:
         case State.PRESENT:
             return attendance.mark_present(person, camp, by=by, camp_role=_camp_role(camp_role))
         case State.EXCUSED:
-            return attendance.excuse(person, camp, by=by)
+            return attendance.excuse(person, camp, by=by, reason=request.form.get("reason"))
         case State.ABSENT:
             return attendance.mark_absent(person, camp, by=by)
         case State.EXPECTED:
             return attendance.undo(person, camp, by=by)
+        case "left":
+            return attendance.check_out(person, camp, at=_time(camp, request.form.get("at", "")))
+        case "stayed":
+            return attendance.stay(person, camp)
     raise InvalidError("It was not said what to mark. Reload the page and try again.")
 
 
@@ -115,15 +252,39 @@ def _camp_role(text: str) -> CampRole | None:
         raise InvalidError(f"“{text[:20]}” is not a camp role. Nothing was changed.") from None
 
 
+def _time(camp: Camp, text: str) -> datetime | None:
+    """A time on the camp's clock as an instant; nothing where none is given, which means now."""
+    if not text:
+        return None
+    try:
+        at = time.fromisoformat(text)
+    except ValueError:
+        raise InvalidError(f"“{text[:20]}” is not a time such as 14:05. Nothing was changed.") from None
+    return datetime.combine(camp.camp_date, at, camp.site.zone)
+
+
+def _carried_out(camp: Camp, order: dict[str, object]) -> ResponseReturnValue:
+    """Carry out an order that came by a plain form, and go back to the page."""
+    sent = order | {"id": str(uuid4()), "camp": str(camp.id), "made_at": clock.now().isoformat()}
+    try:
+        with writing():
+            done = operations.carry_out(operations.parse(sent), by=viewer(), secret=secret())
+    except (ConflictError, InvalidError) as error:
+        flash(str(error), "refused")
+    else:
+        new = [badge for outcome in done.outcomes.values() for badge in outcome.badges.new]
+        flash(f"{done.said} {plural(len(new), 'new badge')}." if new else done.said, "done")
+    return redirect(url_for("roll_call.camp", camp_id=camp.id), 303)
+
+
 def _answer(camp: Camp, row: Row, settled: Settlement, *, refused: str = "", status: int = 200) -> ResponseReturnValue:
-    said = refused or _said(row, settled)
+    said = refused or said_of(row, settled)
     if from_htmx():
         fragment = render_template(
             "roll_call/_marked.html",
             camp=camp,
             row=row,
-            query=request.form.get("q", ""),
-            counts=attendance.counts(camp),
+            counts=rolls.counts(camp),
             settled=settled,
             said=said,
             refused=refused,
@@ -135,7 +296,7 @@ def _answer(camp: Camp, row: Row, settled: Settlement, *, refused: str = "", sta
     return redirect(back, 303)
 
 
-def _said(row: Row, settled: Settlement) -> str:
+def said_of(row: Row, settled: Settlement) -> str:
     """What happened, in a sentence or two."""
     states = {
         State.PRESENT: "is present",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
-from flask import Flask, Response, abort, current_app, redirect, request, url_for
+from flask import Flask, Response, abort, current_app, jsonify, redirect, request, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
@@ -29,6 +29,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "style-src 'self'",
         "img-src 'self'",
         "connect-src 'self'",
+        "manifest-src 'self'",
+        "worker-src 'self' blob:",  # the service worker, and the reader of QR codes
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
@@ -119,8 +121,15 @@ def from_htmx() -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
+def wants_json() -> bool:
+    """Whether a script asked, of the API or of a page of ours."""
+    return request.path.startswith("/api/") or request.headers.get("Accept") == "application/json"
+
+
 def to_sign_in() -> ResponseReturnValue:
     """The way to the sign-in page, and from there back to where one was."""
+    if wants_json():
+        return jsonify(detail="Please sign in again."), 401
     if from_htmx():
         page = request.headers.get("HX-Current-URL", "")
         return Response("Please sign in again.", 401, {"HX-Redirect": url_for("accounts.sign_in", next=path_of(page))})
@@ -142,7 +151,7 @@ def _harden(response: Response) -> Response:
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
-        "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+        "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     }
     if request.is_secure:
         headers["Strict-Transport-Security"] = "max-age=31536000"

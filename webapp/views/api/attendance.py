@@ -6,7 +6,7 @@ from flask import Response
 from flask_openapi import APIBlueprint
 
 from webapp.database import writing
-from webapp.domain import attendance, badges, camps
+from webapp.domain import attendance, badges, camps, rolls
 from webapp.domain.accounts import Person
 from webapp.domain.attendance import Outcome
 from webapp.domain.camps import Camp
@@ -69,7 +69,7 @@ def _camp(person: Person, camp_id: UUID | None) -> Camp | None:
     if not todays:
         raise ConflictError("There is no camp today.")
     if len(todays) > 1:
-        todays = attendance.signed_up_today(person)
+        todays = rolls.signed_up_today(person)
     if len(todays) != 1:
         raise ConflictError("Several camps are on today: say which with camp_id.")
     return todays[0]

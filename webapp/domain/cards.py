@@ -1,0 +1,63 @@
+"""Cards: the QR code that names a person at the table. It opens no account, and a lost one is replaced.
+
+The text of a card is signed, so that nobody can make one up. It holds the number of the person's
+present card: with a replacement the number goes up, and the lost card is good for nothing.
+"""
+
+import hashlib
+from uuid import UUID
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from webapp.database import db
+from webapp.domain import accounts
+from webapp.domain.accounts import Person
+from webapp.domain.errors import InvalidError
+
+PREFIX = "CAMP-BADGES:"  # so that a phone without a network can tell ours from a shampoo's
+LONGEST = 200  # characters of a text that is looked at
+
+
+def _signer(secret: str) -> URLSafeSerializer:
+    return URLSafeSerializer(secret, salt="camp-badges card")  # its own salt: no token of any other kind
+
+
+def text_of(person: Person, secret: str) -> str:
+    """What the QR code of somebody's present card says."""
+    return PREFIX + str(_signer(secret).dumps([person.id.hex, person.card_no]))
+
+
+def digest_of(person: Person, secret: str) -> str:
+    """A short word by which a phone knows the present card again without being able to make one:
+    the first 8 hexadecimal digits of its text's SHA-256. The signature is what counts on the server.
+    """
+    return hashlib.sha256(text_of(person, secret).encode()).hexdigest()[:8]
+
+
+def read(text: str, secret: str) -> Person:
+    """The active person whose present card this is.
+
+    Raises :class:`InvalidError`, saying why, for what is no card of ours, a replaced one, and one of
+    somebody whose account is switched off.
+    """
+    if not text.startswith(PREFIX):
+        raise InvalidError("This is not a Camp Badges card.")
+    try:
+        person_id, card_no = _signer(secret).loads(text[:LONGEST].removeprefix(PREFIX))
+        person = accounts.by_id(UUID(hex=person_id))
+    except (BadSignature, ValueError, TypeError):
+        raise InvalidError("This is not a card of this organisation.") from None
+    if person is None:
+        raise InvalidError("This card's person is not here any more.")
+    if not person.is_active:
+        raise InvalidError(f"{person.name}'s account is switched off.")
+    if person.card_no != card_no:
+        raise InvalidError(f"{person.name} has a newer card; this one was replaced. Mark them by name or book number.")
+    return person
+
+
+def replace(person: Person) -> None:
+    """Give somebody a new card; the one they had is good for nothing from now on."""
+    person.card_no = Person.card_no + 1  # counted by the database, so that none of two replacements is lost
+    db.session.flush()
+    db.session.refresh(person, ["card_no"])

@@ -1,0 +1,208 @@
+"""Rolls: the list of one camp as a whole. How it is read, called at once, and closed."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, and_, func, or_, select
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webapp import clock
+from webapp.database import Instant, Model, db
+from webapp.domain import accounts, attendance, badges, camps
+from webapp.domain.accounts import Person
+from webapp.domain.attendance import Attendance, Mark, Outcome, State
+from webapp.domain.badges import Award, Badge
+from webapp.domain.camps import Camp
+from webapp.signals import announce
+
+
+class Closing(Model):
+    """A roll call that is closed: whoever was still expected is absent. Reopening takes it away."""
+
+    __tablename__ = "closing"
+
+    camp_id: Mapped[UUID] = mapped_column(ForeignKey("camp.id"), primary_key=True)
+    closed_at: Mapped[datetime] = mapped_column(Instant)
+    closed_by_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
+    closed_by: Mapped[Person] = relationship()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a roll call: a person, and what is stored of them at the camp, if anything."""
+
+    person: Person
+    attendance: Attendance | None
+    at_risk: Sequence[Badge] = ()
+    """What taking back a mark would take away."""
+
+    @property
+    def state(self) -> State | None:
+        """Nothing for somebody who is not on the roll."""
+        return self.attendance.state if self.attendance else None
+
+
+def roll(camp: Camp, query: str = "", limit: int = 1000) -> list[Row]:
+    """The roll call of a camp: everybody who is on it, by name.
+
+    With a ``query``, whoever matches it (see :func:`accounts.search`), those on the roll first, then
+    active people who did not sign up.
+    """
+    on_it = Attendance.person_id.is_not(None)
+    found = accounts.search(query)
+    people = (
+        select(Person, Attendance)
+        .outerjoin(Attendance, and_(Attendance.person_id == Person.id, Attendance.camp_id == camp.id))
+        .where(found.condition, or_(on_it, Person.is_active) if accounts.fold(query) else on_it)
+        .order_by(~on_it, *found.order)
+        .limit(limit)
+    )
+    return _rows(camp, db.session.execute(people).tuples().all())
+
+
+def rows_of(camp: Camp, person_ids: Collection[UUID]) -> list[Row]:
+    """These people's lines of a camp's roll call, by name."""
+    here = and_(Attendance.person_id == Person.id, Attendance.camp_id == camp.id)
+    people = select(Person, Attendance).outerjoin(Attendance, here).where(Person.id.in_(person_ids))
+    return _rows(camp, db.session.execute(people.order_by(Person.search_name, Person.book_no)).tuples().all())
+
+
+def changed_since(camp: Camp, since: datetime) -> Sequence[Attendance]:
+    """What was changed on a roll from an instant on. Somebody who left the roll is not among it."""
+    query = select(Attendance).where(Attendance.camp_id == camp.id, Attendance.changed_at >= since)
+    return db.session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def people_on(camp: Camp) -> set[UUID]:
+    """The ids of everybody on a roll."""
+    return set(db.session.scalars(select(Attendance.person_id).where(Attendance.camp_id == camp.id)))
+
+
+def counts(camp: Camp) -> Counter[State]:
+    """How many people stand where with a camp."""
+    query = select(Attendance.state, func.count()).where(Attendance.camp_id == camp.id).group_by(Attendance.state)
+    return Counter(dict(db.session.execute(query).tuples().all()))
+
+
+def closing_of(camp: Camp) -> Closing | None:
+    """Who closed the roll call, and when; nothing while it is open."""
+    return db.session.get(Closing, camp.id, populate_existing=True)
+
+
+def others(camp: Camp, most: int) -> Sequence[Person]:
+    """Active people who are not on a roll and may walk in: at most so many, those of the site's latest
+    camps first, then the newest members.
+    """
+    on_it = select(Attendance.person_id).where(Attendance.camp_id == camp.id)
+    last = (
+        select(Attendance.person_id, func.max(Camp.camp_date).label("last"))
+        .join(Camp, Camp.id == Attendance.camp_id)
+        .where(Camp.site_id == camp.site_id, camps.held())
+        .group_by(Attendance.person_id)
+        .subquery()
+    )
+    query = (
+        select(Person)
+        .outerjoin(last, last.c.person_id == Person.id)
+        .where(Person.is_active, Person.id.not_in(on_it))
+        .order_by(last.c.last.is_(None), last.c.last.desc(), Person.book_no.desc())
+        .limit(most)
+    )
+    return db.session.scalars(query).all()
+
+
+def signed_up_today(person: Person) -> list[Camp]:
+    """The camps of today that somebody is on the roll of."""
+    today = {camp.id: camp for camp in camps.camps_of_today()}
+    query = select(Attendance.camp_id).where(Attendance.person_id == person.id, Attendance.camp_id.in_(today))
+    return [today[camp_id] for camp_id in db.session.scalars(query)]
+
+
+# --- the whole list at once ----------------------------------------------------------------------
+
+
+def everyone_is_here(camp: Camp, *, by: Person, only: Collection[UUID] | None = None) -> dict[UUID, Outcome]:
+    """Mark present whoever is still expected, or those ``only`` of them that the coordinator saw.
+
+    Nobody who was marked already is touched, and nobody inactive. Raises :class:`ConflictError` for a
+    future or cancelled camp.
+    """
+    camp = camps.hold(camp)
+    expected = [person for person in _expected(camp) if person.is_active and (only is None or person.id in only)]
+    return attendance.mark_all(expected, camp, Mark(State.PRESENT, "everyone was marked present"), by=by)
+
+
+def close(camp: Camp, *, by: Person) -> dict[UUID, Outcome]:
+    """Close the roll call: whoever is still expected becomes absent, presumed and not decided by anybody.
+
+    It is no lock: a mark that arrives late stands. Closing it again gathers who was expected since.
+    Raises :class:`ConflictError` for a future or cancelled camp.
+    """
+    camp = camps.hold(camp, to_change=True)
+    mark = Mark(State.ABSENT, "the roll call was closed", presumed=True)
+    outcomes = attendance.mark_all(_expected(camp), camp, mark, by=by)
+    if closing_of(camp) is None:
+        db.session.add(Closing(camp_id=camp.id, closed_at=clock.now(), closed_by_id=by.id, closed_by=by))
+        db.session.flush()
+        announce(by.id, camp.id)
+    return outcomes
+
+
+def reopen(camp: Camp, *, by: Person) -> dict[UUID, Outcome]:
+    """Open a closed roll call again: whoever was absent only because of the closing is expected again.
+
+    Raises :class:`ConflictError` for a future or cancelled camp.
+    """
+    camp = camps.hold(camp, to_change=True)
+    presumed = select(Person).join(Attendance, Attendance.person_id == Person.id)
+    people = db.session.scalars(presumed.where(Attendance.camp_id == camp.id, Attendance.presumed)).all()
+    outcomes = attendance.mark_all(people, camp, Mark(State.EXPECTED, "the roll call was opened again"), by=by)
+    closing = closing_of(camp)
+    if closing:
+        db.session.delete(closing)
+        db.session.flush()
+        announce(by.id, camp.id)
+    return outcomes
+
+
+def _expected(camp: Camp) -> Sequence[Person]:
+    expected = and_(Attendance.camp_id == camp.id, Attendance.state == State.EXPECTED)
+    return db.session.scalars(select(Person).join(Attendance, Attendance.person_id == Person.id).where(expected)).all()
+
+
+# --- what a mark carries -------------------------------------------------------------------------
+
+
+def _rows(camp: Camp, found: Sequence[tuple[Person, Attendance | None]]) -> list[Row]:
+    risks = _at_risk(camp, [each for _, each in found if each and each.state is State.PRESENT])
+    return [Row(person, each, risks.get(person.id, ())) for person, each in found]
+
+
+def _at_risk(camp: Camp, present: Sequence[Attendance]) -> dict[UUID, list[Badge]]:
+    """The badges that would go if these people's presence at the camp were taken back."""
+    ids = [each.person_id for each in present]
+    held: dict[UUID, set[UUID]] = defaultdict(set)
+    query = select(Award.person_id, Award.badge_id).where(Award.person_id.in_(ids), Award.revoked_at.is_(None))
+    for person_id, badge_id in db.session.execute(query):
+        held[person_id].add(badge_id)
+    definitions = badges.definitions()
+    marks = attendance.marks_of(held)
+    calendars = attendance.calendars_for(marks.values())
+    risks = {}
+    for each in present:
+        if each.person_id not in held:
+            continue
+        own = marks[each.person_id]
+        before = badges.earned(attendance.history(own, calendars), definitions).keys()
+        left = attendance.undone(each)
+        rest = {there: step for there, step in own.items() if there.camp_id != camp.id}
+        if left is State.EXCUSED:
+            rest |= {there: attendance.step_of(left, each.camp_role) for there in own if there.camp_id == camp.id}
+        after = badges.earned(attendance.history(rest, calendars), definitions).keys()
+        risks[each.person_id] = [
+            badge for badge in definitions if badge.id in before - after and badge.id in held[each.person_id]
+        ]
+    return risks
