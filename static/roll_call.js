@@ -1,8 +1,9 @@
 // The roll call on a phone. What the server said of a row is HTML it rendered; what this phone decided since
-// lies over it until the server has said what became of it. Without IndexedDB the forms do the marking.
+// lies over it until the server has said what became of it.
 "use strict";
 
 window.rollCall = (() => {
+  const arrived = navigator.serviceWorker ? `<!doctype html>${document.documentElement.outerHTML}` : "";
   const page = document.getElementById("roll-call");
   const { camp, viewer: owner, timeZone } = page.dataset;
   const list = document.getElementById("rows");
@@ -154,7 +155,7 @@ window.rollCall = (() => {
   function note(li, waiting) {
     const chip = document.createElement("span");
     chip.className = waiting ? "sync waiting" : "sync";
-    chip.textContent = waiting ? "Waiting to be sent" : "Sent";
+    chip.textContent = waiting ? "Waiting" : "Sent";
     li.querySelector(".facts").after(chip);
   }
 
@@ -189,7 +190,6 @@ window.rollCall = (() => {
     if (old) {
       const focused = old.contains(document.activeElement) && document.activeElement;
       old.replaceWith(li);
-      window.htmx?.process(li);
       if (focused) (li.querySelector(`[aria-label="${CSS.escape(focused.getAttribute("aria-label") ?? "")}"]`) ?? li).focus();
     } else if (li.dataset.state) {
       put(li);
@@ -229,6 +229,7 @@ window.rollCall = (() => {
     for (const li of list.querySelectorAll("li.person")) filterOne(li, wanted);
     if (wanted.length) strangers.append(...walkIns(wanted));
     count();
+    suggest();
   }
 
   function walkIns(wanted) {
@@ -239,6 +240,15 @@ window.rollCall = (() => {
     }
     found.sort(([one], [other]) => (one < other ? -1 : 1));
     return found.slice(0, MOST_FOUND).map(([, person]) => make(person));
+  }
+
+  // Who is found nowhere is probably new: their name stands in the form already.
+  function suggest() {
+    const name = document.getElementById("new-name");
+    if (!name || (name.value && name.value !== name.dataset.suggested)) return;
+    const text = search.value.trim();
+    name.value = !list.querySelector("li.person:not([hidden])") && /\p{L}/u.test(text) ? text : "";
+    name.dataset.suggested = name.value;
   }
 
   function count() {
@@ -269,19 +279,20 @@ window.rollCall = (() => {
   function showLink() {
     const waiting = entries.filter((entry) => entry.status === "waiting").length;
     const open = entries.filter((entry) => entry.status !== "waiting");
-    const marks = waiting === 1 ? "1 waiting" : `${waiting} waiting`;
+    const marks = `${waiting} waiting`;
     const parts = [];
     const away = `${page.dataset.signIn}?next=${encodeURIComponent(location.pathname)}`;
     if (status === "signed-out") parts.push(anchor(away, `Sign in to send (${marks})`));
-    else if (status === "someone-else") parts.push(`Somebody else is signed in; ${marks} for you`);
-    else if (status === "forbidden") parts.push(`Your account may not mark any more (${marks})`);
+    else if (status === "someone-else") parts.push(lines("Somebody else is signed in", `${marks} for you`));
+    else if (status === "forbidden") parts.push(lines("Your account may not mark", marks));
+    else if (status === "trouble") parts.push(lines("Not accepted", `${marks}, kept here`), button("Send now", sendNow));
     else if (waiting) {
-      parts.push(status === "offline" || !connected ? `No connection: ${marks}, saved on this phone` : marks);
-      parts.push(button("Send now", () => window.outbox.flush()));
+      const away = status === "offline" || !connected || !navigator.onLine;
+      parts.push(lines(away ? "No connection" : "On its way", `${marks}, kept here`), button("Send now", sendNow));
     } else parts.push(connected && navigator.onLine ? "All sent" : "No connection");
     if (open.length) {
       const first = rowOf(open[0].order.person);
-      parts.push(button(open.length === 1 ? "1 needs an answer" : `${open.length} need an answer`, () => first?.scrollIntoView({ block: "center" })));
+      if (first) parts.push(button(`${open.length} to answer`, () => show(first)));
     }
     link.hidden = false;
     link.classList.toggle("waiting", waiting > 0);
@@ -294,6 +305,24 @@ window.rollCall = (() => {
         window.outbox.drop(camp, [refused[0].seq]);
       }));
     }
+  }
+
+  const sendNow = () => window.outbox.flush();
+
+  // A row that somebody wants to see, whatever was searched for.
+  function show(li) {
+    search.value = "";
+    tidy();
+    filter();
+    li.closest("details").open = true;
+    li.scrollIntoView({ block: "center" });
+    li.focus({ preventScroll: true });
+  }
+
+  function lines(...texts) {
+    const made = document.createElement("span");
+    made.append(texts[0], document.createElement("br"), texts[1]);
+    return made;
   }
 
   function button(text, pressed) {
@@ -401,8 +430,8 @@ window.rollCall = (() => {
     search.value = "";
     tidy();
     await window.outbox.add(camp, { action: "add", person, name });
-    filter();
-    rowOf(person)?.scrollIntoView({ block: "center" });
+    const li = rowOf(person);
+    if (li) show(li);
   }
 
   async function wholeList(action) {
@@ -537,6 +566,7 @@ window.rollCall = (() => {
     search.addEventListener("input", () => {
       tidy();
       filter();
+      if (page.getBoundingClientRect().top < 0) page.scrollIntoView(); // what was found begins below the bar
       askForOthers();
     });
     search.addEventListener("focus", () => search.select()); // the next person's name takes the last one's place
@@ -611,19 +641,23 @@ window.rollCall = (() => {
     keepPage();
   }
 
-  // The first time there was no service worker yet that could have kept this page.
+  // The first time there was no service worker yet that could have kept this page. It is given the page as
+  // it arrived, which is cheaper than to fetch it again.
   async function keepPage() {
     if (!navigator.serviceWorker) return;
-    await navigator.serviceWorker.ready;
-    const cache = await caches.open("camp-badges");
-    if (!(await cache.match(location.pathname))) {
-      const response = await fetch(location.pathname, { redirect: "error" });
-      if (response.ok) await cache.put(location.pathname, response);
-    }
-    page.dataset.kept = "";
+    const { active } = await navigator.serviceWorker.ready;
+    const kept = new MessageChannel();
+    kept.port1.onmessage = () => { page.dataset.kept = ""; };
+    active.postMessage({ path: location.pathname, html: arrived }, [kept.port2]);
   }
 
-  begin().catch((error) => console.warn("marks are sent at once, without an outbox", error));
+  // A browser that stores nothing (some do not in private windows) marks through htmx, at once or not at all.
+  begin().catch((error) => {
+    console.warn("marks are sent at once, without an outbox", error);
+    const script = document.createElement("script");
+    script.src = page.dataset.htmx;
+    document.head.append(script);
+  });
 
   return { mark, take, byCard, nameOf, standing, rowOf };
 })();

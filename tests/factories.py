@@ -65,3 +65,8 @@ def badge_names(who: Person) -> list[str]:
 def row_of(camp: Camp, who: Person) -> Row:
     """Somebody's line of a camp's roll call."""
     return rolls.rows_of(camp, [who.id])[0]
+
+
+def unsaved(name: str) -> Person:
+    """Somebody added within the caller's own transaction."""
+    return accounts.add_person(name)

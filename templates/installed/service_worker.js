@@ -5,6 +5,7 @@
 const CACHE = "camp-badges";
 const FILES = {{ files | tojson }};
 const OFFLINE = {{ offline | tojson }};
+const POLICY = {{ policy | tojson }};
 const ROLL_CALL = /^\/roll-call\/[0-9a-f-]{36}$/;
 const PATIENCE = 4000; // milliseconds until a kept page is shown instead of one that does not come
 
@@ -39,6 +40,18 @@ async function activate() {
 
 async function keep(path, response) {
   if (response.ok && !response.redirected && response.type === "basic") await (await open()).put(path, response.clone());
+}
+
+// A page that was opened before there was a worker to keep it.
+self.addEventListener("message", (event) => event.waitUntil(keepGiven(event)));
+
+async function keepGiven({ data: { path, html }, ports: [done] }) {
+  const cache = await open();
+  if (!(await cache.match(path))) {
+    const headers = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": POLICY };
+    await cache.put(path, new Response(html, { headers }));
+  }
+  done.postMessage("kept");
 }
 
 self.addEventListener("fetch", (event) => {

@@ -7,7 +7,7 @@ from tests import factories
 from tests.conftest import SUNDAY
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import attendance, camps, credentials, demo, leaderboard, rolls
+from webapp.domain import camps, credentials, demo, leaderboard, rolls
 from webapp.domain.accounts import Person, Role, by_book_no
 from webapp.domain.attendance import State
 from webapp.domain.camps import Camp

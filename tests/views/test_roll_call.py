@@ -81,12 +81,6 @@ def test_somebody_who_did_not_sign_up_is_found_and_added(
     assert state(app, camps.today, people.other) is State.PRESENT
 
 
-def test_the_rows_of_a_search_stand_verbatim_in_the_page(coordinator: FlaskClient, camps: Camps) -> None:
-    rows = plain(coordinator.get(f"/roll-call/{camps.today.id}/rows?q=asha").text)
-    assert rows.startswith('<div id="rows">')
-    assert rows.strip() in plain(coordinator.get(f"/roll-call/{camps.today.id}?q=asha").text)
-
-
 def test_a_mark_answers_with_the_row_its_badges_and_the_count(
     app: Flask, coordinator: FlaskClient, camps: Camps, people: People
 ) -> None:
@@ -115,7 +109,7 @@ def test_repeating_a_mark_changes_nothing(app: Flask, coordinator: FlaskClient, 
     for _ in range(3):
         response = coordinator.post(mark_url(camps.today, people.volunteer), data={"state": "present"}, headers=HTMX)
         assert response.status_code == 200
-    assert "First Step" not in response.text
+    assert "just-earned" not in response.text
     with app.app_context():
         assert factories.badge_names(people.volunteer) == ["First Step"]
 
@@ -207,7 +201,7 @@ def test_a_long_list_shows_its_beginning(
             with writing():
                 attendance.sign_up(factories.person(f"Person {number}"), camps.today)
     page = coordinator.get(f"/roll-call/{camps.today.id}").text
-    assert page.count('class="person ') == 3
+    assert page.partition("<template")[0].count('class="person ') == 3
     assert "The first 3 are shown" in page
 
 

@@ -5,7 +5,7 @@ the person, compares the history before and after, and settles the badges in the
 the caller commits. Pages and the API only ever change attendance through these verbs.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -21,7 +21,7 @@ from webapp import clock
 from webapp.database import Instant, Model, choice, db, one_at_a_time
 from webapp.domain import accounts, badges, camps
 from webapp.domain.accounts import Person
-from webapp.domain.badges import Award, Change, HeldCamp, History, Settlement
+from webapp.domain.badges import Change, HeldCamp, History, Settlement
 from webapp.domain.camps import Camp, Status
 from webapp.domain.errors import ConflictError
 from webapp.domain.streaks import Calendar, Step, walk
@@ -250,7 +250,7 @@ def mark_all(people: Sequence[Person], camp: Camp, mark: Mark, *, by: Person) ->
     """Mark several people alike. Raises :class:`ConflictError` for a future or cancelled camp."""
     camp = camps.hold(camp)
     camp.must_be_markable()
-    outcomes = {}
+    outcomes: dict[UUID, Outcome] = {}
     for some in chunks(sorted(people, key=lambda person: person.id)):
         outcomes |= _apply(camp, some, mark, by=by)
     return outcomes

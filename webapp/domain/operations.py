@@ -246,10 +246,10 @@ def _decided_otherwise(order: MarkOrder, found: Attendance | None) -> bool:
     undecided = (None, State.EXPECTED)
     stands = found.state if found else None
     role = found.camp_role if found and stands is State.PRESENT else None
-    if stands == order.state and order.camp_role in (None, role) or stands in undecided and order.state in undecided:
+    if stands == order.state and order.camp_role in (None, role):
         return False
     if stands in undecided:
-        return order.base not in undecided
+        return order.state not in undecided and order.base not in undecided
     assert found is not None
     if found.presumed or found.marked_by_id == found.person_id:
         return False

@@ -13,8 +13,8 @@ from flask.typing import ResponseReturnValue
 from webapp.database import writing
 from webapp.domain import accounts, attendance, badges, camps, days
 from webapp.domain.accounts import Person, Role
-from webapp.domain.days import Day
 from webapp.domain.badges import Award, History, Progress
+from webapp.domain.days import Day
 from webapp.domain.errors import InvalidError
 from webapp.views import live
 from webapp.views.security import from_htmx, permits, viewer

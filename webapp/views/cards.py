@@ -65,4 +65,6 @@ def _replace(person: Person, *, mine: bool) -> ResponseReturnValue:
     if from_htmx():
         return render_template("cards/_card.html", person=person, mine=mine, replaced=True)
     flash("There is a new card. The old one does not work any more.")
-    return redirect(request.referrer or url_for("home.index") if not mine else url_for("cabinet.own", _anchor="card"), 303)
+    return redirect(
+        request.referrer or url_for("home.index") if not mine else url_for("cabinet.own", _anchor="card"), 303
+    )

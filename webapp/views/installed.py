@@ -4,7 +4,7 @@ from flask import Blueprint, Response, current_app, render_template, url_for
 
 from webapp.domain import organisation
 from webapp.views.presentation import static_url
-from webapp.views.security import public
+from webapp.views.security import CONTENT_SECURITY_POLICY, public
 
 blueprint = Blueprint("installed", __name__)
 
@@ -15,7 +15,6 @@ FILES = (
     "vendor/modern-normalize.css",
     "app.css",
     "app.js",
-    "vendor/htmx.min.js",
     "vendor/idb.js",
     "page.js",
     "outbox.js",
@@ -61,7 +60,8 @@ def service_worker() -> Response:
     """The service worker. Whenever a static file changes it is another one, and replaces the last."""
     files = [static_url(name) for name in FILES] + [url_for("static", filename=QR_WORKER)]
     offline = url_for("installed.offline")
-    script = render_template("installed/service_worker.js", files=files, offline=offline)
+    policy = CONTENT_SECURITY_POLICY
+    script = render_template("installed/service_worker.js", files=files, offline=offline, policy=policy)
     return Response(script, mimetype="text/javascript")
 
 
@@ -70,5 +70,3 @@ def service_worker() -> Response:
 def offline() -> str:
     """What is shown where the network is needed and not there."""
     return render_template("installed/offline.html")
-
-

@@ -109,7 +109,7 @@ def mark(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
 def add(camp_id: UUID) -> ResponseReturnValue:
     """Add somebody new, who is here."""
     camp = find_camp(camp_id)
-    order = {"action": "add", "person": str(uuid4()), "name": request.form.get("name", "")}
+    order: dict[str, object] = {"action": "add", "person": str(uuid4()), "name": request.form.get("name", "")}
     return _carried_out(camp, order)
 
 
@@ -167,7 +167,9 @@ def changes(camp_id: UUID) -> Response:
     def changed(_stamp: str, since: datetime) -> tuple[str, str] | None:
         nonlocal on_it, closed
         camp = find_camp(camp_id)
-        fresh = [each for each in rolls.changed_since(camp, since - OVERLAP) if known.get(each.person_id) != each.changed_at]
+        fresh = [
+            each for each in rolls.changed_since(camp, since - OVERLAP) if known.get(each.person_id) != each.changed_at
+        ]
         known.update((each.person_id, each.changed_at) for each in fresh)
         now_on = rolls.people_on(camp)
         gone = (on_it or now_on) - now_on
@@ -212,7 +214,9 @@ def closed_line(camp: Camp) -> str:
 
 def _blank() -> Person:
     """Nobody: the row that the page's script fills in for somebody who walks in."""
-    return Person(id=UUID(int=0), book_no=0, name="", search_name="", role=Role.VOLUNTEER, is_active=True, card_no=0)
+    return Person(
+        id=UUID(int=0), book_no=0, name="%NAME%", search_name="", role=Role.VOLUNTEER, is_active=True, card_no=0
+    )
 
 
 def _person(person_id: UUID) -> Person:
