@@ -16,6 +16,7 @@ window.outbox = (() => {
   let wait = 1000;
   let sending = false;
   let again = false;
+  let reachable = false; // whether the last request got through
 
   // `tell(what, detail)` hears "result" ({entry, result, at}), "status" (see `flush`) and "changed".
   async function open(options) {
@@ -86,13 +87,15 @@ window.outbox = (() => {
     const marks = waiting.filter((entry) => entry.order.action === "mark");
     const last = marks.at(-1);
     if (last && !last.tried) {
-      const { base, base_role } = last.order;
+      const { base, base_role, unconfirmed } = last.order;
       const began = { state: base ?? "expected", role: base_role };
       const same = order.state === began.state && (order.state !== "present" || (order.camp_role ?? began.role) === began.role);
       if (same && order.state !== "excused") await store.delete(last.seq);
-      else await store.put({ ...fresh(camp, { ...order, base, base_role }), seq: last.seq });
+      else await store.put({ ...fresh(camp, { ...order, base, base_role, unconfirmed }), seq: last.seq });
     } else {
-      await store.add(fresh(camp, { ...order, base: standing.state || null, base_role: standing.role || null }));
+      const base = { base: standing.state || null, base_role: standing.role || null };
+      if (last) base.unconfirmed = true; // it stands on a mark of our own that may not have arrived as such
+      await store.add(fresh(camp, { ...order, ...base }));
     }
   });
 
@@ -129,6 +132,7 @@ window.outbox = (() => {
     } finally {
       sending = false;
     }
+    reachable = status === "sent";
     told("status", status);
     if (again) {
       again = false;
@@ -145,6 +149,11 @@ window.outbox = (() => {
   async function sendAll() {
     let size = BATCH;
     let renewed = false;
+    if (!reachable && (await all()).some((entry) => entry.status === "waiting")) {
+      // Ask first whether anybody is there: what is not sent can still be changed.
+      const session = await renew();
+      if (session !== "ok") return session;
+    }
     for (;;) {
       const batch = await take(size);
       if (!batch.length) return "sent";

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, sync_playwright
 
 from tests import factories
 from tests.conftest import SUNDAY, People, skip_or_fail
@@ -24,18 +24,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
+ARGUMENTS = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+
+
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if not chromium:
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
         skip_or_fail("no Chromium; install Debian's package chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-        )
+    assert found
+    return found
+
+
+@pytest.fixture(scope="session")
+def playwright(chromium: str) -> Iterator[Playwright]:
+    with sync_playwright() as started:
         yield started
-        started.close()
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
+    started = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+    yield started
+    started.close()
+
+
+def sign_in(page: Page, person: Person) -> None:
+    """Through the form that is on the screen."""
+    page.get_by_label("Book number").fill(str(person.book_no))
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda address: "sign-in" not in address)
 
 
 @pytest.fixture
@@ -61,10 +80,7 @@ def open_as(app: Flask, browser: Browser, url: str, people: People) -> Iterator[
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto("/sign-in")
-        page.get_by_label("Book number").fill(str(person.book_no))
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url(lambda address: "sign-in" not in address)
+        sign_in(page, person)
         return page
 
     yield opened
@@ -74,5 +90,5 @@ def open_as(app: Flask, browser: Browser, url: str, people: People) -> Iterator[
         except Error as error:
             complaints.append(str(error))
     # What a test provokes itself (a refused mark, a cut connection) the browser reports as a failed resource.
-    provoked = ("Failed to load resource", "Failed to fetch", "ERR_INTERNET_DISCONNECTED")
+    provoked = ("Failed to load resource", "Failed to fetch", "ERR_INTERNET_DISCONNECTED", "ERR_EMPTY_RESPONSE")
     assert [said for said in complaints if not any(each in said for each in provoked)] == []

@@ -15,6 +15,7 @@ from webapp.database import db, writing
 from webapp.domain import attendance, cards
 from webapp.domain.accounts import Person
 from webapp.domain.attendance import State
+from webapp.domain.errors import InvalidError
 
 As = Callable[[Person], FlaskClient]
 
@@ -51,7 +52,7 @@ def test_a_lost_card_is_replaced(app: Flask, as_: As, people: People, headers: d
     answer = client.post("/cabinet/card", headers=headers, follow_redirects=True).text
     assert "The old one does not work any more" in answer
     assert codes(answer) == codes(client.get("/cabinet").text) != before
-    with app.app_context(), pytest.raises(cards.InvalidError, match="newer card"):
+    with app.app_context(), pytest.raises(InvalidError, match="newer card"):
         cards.read(lost, secret)
 
 

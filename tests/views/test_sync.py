@@ -435,3 +435,16 @@ def test_the_others_are_those_who_may_walk_in(app: Flask, phone: Phone, camps: C
     found = phone.client.get(f"/roll-call/{camps.today.id}/others?q=srini").get_json()
     assert [each[2:4] for each in found["people"]] == [["Śrīnivāsa Rao", "srinivasa rao"]]
     assert json.dumps(found["people"][0][4])
+
+
+def test_a_mark_taken_back_that_changed_nothing_does_not_take_back_somebody_elses(
+    app: Flask, phone: Phone, other_phone: Phone, camps: Camps, people: People
+) -> None:
+    other_phone.send(mark(camps.today, people.volunteer))
+    results = phone.send(
+        mark(camps.today, people.volunteer, base="expected"),
+        mark(camps.today, people.volunteer, "expected", base="present", unconfirmed=True),
+    )
+    assert [result["outcome"] for result in results] == ["done", "asked"]
+    assert results[1]["said"] == "Meera Krishnan marked present as volunteer at 11:30."
+    assert state(app, camps.today, people.volunteer) is State.PRESENT

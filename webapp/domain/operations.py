@@ -50,7 +50,9 @@ class _Order(BaseModel):
 
 
 class MarkOrder(_Order):
-    """Set one person's state. ``base`` is what the phone believed to stand."""
+    """Set one person's state. ``base`` is what the phone believed to stand: what it had heard, or, if
+    ``unconfirmed``, what an earlier mark of its own was to make of it.
+    """
 
     action: Literal["mark"]
     person: UUID
@@ -59,6 +61,7 @@ class MarkOrder(_Order):
     reason: str | None = Field(None, max_length=LONGEST_REASON)
     base: State | None = None
     base_role: CampRole | None = None
+    unconfirmed: bool = False
     card: str | None = Field(None, max_length=cards.LONGEST)
 
 
@@ -224,7 +227,7 @@ def _mark(order: MarkOrder, person: Person, camp: Camp, by: Person, secret: str)
     if order.card is not None and cards.read(order.card, secret).id != person.id:
         raise InvalidError("This card names somebody else.")
     found = attendance.standing(person, camp)
-    if _decided_otherwise(order, found):
+    if _decided_otherwise(order, found, by):
         raise DecidedOtherwise(_what_stands(found, person, camp, by))
     match order.state:
         case State.PRESENT:
@@ -237,7 +240,7 @@ def _mark(order: MarkOrder, person: Person, camp: Camp, by: Person, secret: str)
             return attendance.undo(person, camp, by=by)
 
 
-def _decided_otherwise(order: MarkOrder, found: Attendance | None) -> bool:
+def _decided_otherwise(order: MarkOrder, found: Attendance | None, by: Person) -> bool:
     """Whether somebody's decision stands that the phone did not know and that differs from the order.
 
     Not having signed up and being expected are no decisions; nor is what the closing of the roll call
@@ -253,6 +256,8 @@ def _decided_otherwise(order: MarkOrder, found: Attendance | None) -> bool:
     assert found is not None
     if found.presumed or found.marked_by_id == found.person_id:
         return False
+    if order.unconfirmed and found.marked_by_id != by.id:
+        return True  # the earlier mark found the same decided already, and changed nothing
     return stands != order.base or (order.base_role is not None and role is not None and role != order.base_role)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flask import Response, request
 from flask_compress import Compress
 from flask_openapi import OpenAPI
 
@@ -28,6 +29,14 @@ OPENAPI: dict[str, Any] = api.OPENAPI
 compress = Compress()
 
 
+def _whole(response: Response) -> Response:
+    """A static file as a whole: what is compressed piece by piece is never closed by the library."""
+    if request.endpoint == "static" and response.direct_passthrough:
+        response.direct_passthrough = False
+        response.make_sequence()
+    return response
+
+
 def init_app(app: OpenAPI) -> None:
     """Everything a browser or a script meets."""
     security.init_app(app)
@@ -35,6 +44,7 @@ def init_app(app: OpenAPI) -> None:
         COMPRESS_ALGORITHM=["br", "gzip"], COMPRESS_ALGORITHM_STREAMING=["br", "gzip"], COMPRESS_BR_LEVEL=5
     )
     compress.init_app(app)
+    app.after_request(_whole)  # runs before the one of "compress"
     presentation.init_app(app)
     errors.init_app(app)
     for screen in (home, accounts, cabinet, cards, people, roll_call, sync, leaderboard, installed):
