@@ -171,7 +171,7 @@ window.rollCall = (() => {
       : `Not saved (${wanted}): ${entry.said}`;
     box.append(text, answer("theirs", asked ? "Leave it so" : "OK"));
     if (asked) box.append(answer("mine", wanted.charAt(0).toUpperCase() + wanted.slice(1)));
-    li.querySelector("form").append(box);
+    li.querySelector(".line").append(box);
   }
 
   const wish = (order) => (order.state === "expected" ? "mark taken back" : order.state + (order.camp_role ? ` as ${order.camp_role}` : ""));
@@ -276,7 +276,11 @@ window.rollCall = (() => {
 
   // --- what has reached the server ---
 
+  let shown;
   function showLink() {
+    const key = JSON.stringify([status, connected, navigator.onLine, entries.map((entry) => [entry.seq, entry.status])]);
+    if (key === shown) return; // a button that is being pressed must not be replaced
+    shown = key;
     const waiting = entries.filter((entry) => entry.status === "waiting").length;
     const open = entries.filter((entry) => entry.status !== "waiting");
     const marks = `${waiting} waiting`;
@@ -343,11 +347,11 @@ window.rollCall = (() => {
 
   async function heard(what, detail) {
     if (what === "status") {
+      if (detail === "sending") return; // it takes a moment, and what was the case before is shown meanwhile
       status = detail;
       showLink();
     } else if (what === "clock") {
       const hours = Math.round(Math.abs(detail) / 360) / 10;
-      said.textContent = "";
       document.getElementById("problem").textContent =
         `This phone’s clock is ${hours} hours ${detail > 0 ? "ahead" : "behind"}. Marks are kept with the server’s time.`;
     } else if (what === "result") result(detail);
@@ -409,7 +413,7 @@ window.rollCall = (() => {
 
   async function decide(form, submitter) {
     const value = submitter?.value ?? "";
-    const row = form.closest("li.person");
+    const row = submitter?.closest("li.person");
     const person = row ? idOf(row) : form.closest("#sheet") ? sheet.dataset.person : null;
     if (form.id === "add") await addSomebody(form);
     else if (form.dataset.action) await wholeList(form.dataset.action);
@@ -442,7 +446,7 @@ window.rollCall = (() => {
   function openSheet(li) {
     sheet.dataset.person = idOf(li);
     sheet.querySelector("form").reset();
-    sheet.querySelector("form").action = li.querySelector("form").action;
+    sheet.querySelector("form").action = li.querySelector(".more").href;
     sheet.querySelector(".sheet-name").textContent = nameOf(li);
     for (const each of sheet.querySelectorAll("button[value^='present:']")) {
       each.setAttribute("aria-pressed", li.dataset.state === "present" && each.value === `present:${li.dataset.role}`);
@@ -521,11 +525,9 @@ window.rollCall = (() => {
 
   // Who may walk in: kept on this phone, renewed when the page is opened.
   async function learnOthers() {
-    know(await window.outbox.kept(`others ${camp}`));
     const response = await window.outbox.ask(page.dataset.others);
     if (!response?.ok) return;
     const answer = await response.json();
-    others.clear();
     know(answer);
     await window.outbox.keep(`others ${camp}`, answer);
     if (search.value) filter();
@@ -627,6 +629,7 @@ window.rollCall = (() => {
       tell: heard,
     });
     takeOver();
+    know(await window.outbox.kept(`others ${camp}`));
     entries = await window.outbox.of(camp);
     for (const [, { html, at: since }] of await window.outbox.rowsSince(camp, at)) take(html, since, { keep: false });
     const closing = await window.outbox.kept(`closed ${camp}`);

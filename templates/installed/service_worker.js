@@ -3,7 +3,8 @@
 "use strict";
 
 const CACHE = "camp-badges";
-const FILES = {{ files | tojson }};
+const FILES = {{ files | tojson }}; // for everybody
+const ROLL_CALL_FILES = {{ roll_call_files | tojson }}; // for who calls the roll
 const OFFLINE = {{ offline | tojson }};
 const POLICY = {{ policy | tojson }};
 const ROLL_CALL = /^\/roll-call\/[0-9a-f-]{36}$/;
@@ -17,9 +18,15 @@ self.addEventListener("activate", (event) => event.waitUntil(activate()));
 
 async function install() {
   const cache = await open();
-  await Promise.all(FILES.map(async (file) => (await cache.match(file)) ?? cache.add(file)));
+  const pages = (await cache.keys()).some((request) => ROLL_CALL.test(pathOf(request)));
+  await keepFiles(pages ? [...FILES, ...ROLL_CALL_FILES] : FILES);
   await cache.add(OFFLINE);
   await self.skipWaiting(); // pages come from the network anyway; see "activate" for the kept ones
+}
+
+async function keepFiles(files) {
+  const cache = await open();
+  await Promise.all(files.map(async (file) => (await cache.match(file)) ?? cache.add(file)));
 }
 
 // The kept pages are fetched anew, so that they go with the new files. Where that fails they stay as they
@@ -33,7 +40,7 @@ async function activate() {
   const texts = await Promise.all(pages.map(async (request) => (await cache.match(request)).text()));
   for (const request of keys) {
     const { pathname, search } = new URL(request.url);
-    const named = FILES.includes(pathname + search) || texts.some((text) => text.includes(pathname + search));
+    const named = FILES.concat(ROLL_CALL_FILES).includes(pathname + search) || texts.some((text) => text.includes(pathname + search));
     if (pathname.startsWith("/static/") && !named) await cache.delete(request);
   }
 }
@@ -42,7 +49,7 @@ async function keep(path, response) {
   if (response.ok && !response.redirected && response.type === "basic") await (await open()).put(path, response.clone());
 }
 
-// A page that was opened before there was a worker to keep it.
+// A roll call is open. It may have been opened before there was a worker to keep it.
 self.addEventListener("message", (event) => event.waitUntil(keepGiven(event)));
 
 async function keepGiven({ data: { path, html }, ports: [done] }) {
@@ -51,6 +58,7 @@ async function keepGiven({ data: { path, html }, ports: [done] }) {
     const headers = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": POLICY };
     await cache.put(path, new Response(html, { headers }));
   }
+  await keepFiles(ROLL_CALL_FILES);
   done.postMessage("kept");
 }
 

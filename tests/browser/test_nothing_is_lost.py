@@ -18,7 +18,7 @@ from playwright.sync_api import BrowserContext, Page, Playwright, expect
 from sqlalchemy import func, select
 
 from tests import factories
-from tests.browser.conftest import ARGUMENTS, PHONE, sign_in
+from tests.browser.conftest import ARGUMENTS, sign_in
 from tests.browser.network import Network, network
 from tests.conftest import People
 from tests.test_server import ROOT, ask, free_port
@@ -115,7 +115,11 @@ class Device:
 
     def open(self) -> None:
         self.context = self.playwright.chromium.launch_persistent_context(
-            self.folder, executable_path=self.chromium, args=list(ARGUMENTS), viewport=PHONE, base_url=self.network.url
+            self.folder,
+            executable_path=self.chromium,
+            args=list(ARGUMENTS),
+            viewport={"width": 360, "height": 740},
+            base_url=self.network.url,
         )
         self.page = self.context.pages[0]
         self.page.set_default_timeout(15_000)

@@ -10,19 +10,16 @@ blueprint = Blueprint("installed", __name__)
 
 THEME = "#0b5e63"
 GROUND = "#faf6ef"
-# What the roll call and the page for no network are made of; the reader of QR codes fetches its worker itself.
-FILES = (
-    "vendor/modern-normalize.css",
-    "app.css",
-    "app.js",
+FILES = ("vendor/modern-normalize.css", "app.css", "app.js", "icon.svg")
+ROLL_CALL_FILES = (
     "vendor/idb.js",
     "page.js",
     "outbox.js",
     "roll_call.js",
     "scanner.js",
     "vendor/qr-scanner.umd.min.js",
-    "icon.svg",
 )
+# The reader of QR codes fetches its worker itself, without a version.
 QR_WORKER = "vendor/qr-scanner-worker.min.js"
 
 
@@ -58,10 +55,13 @@ def manifest() -> Response:
 @public
 def service_worker() -> Response:
     """The service worker. Whenever a static file changes it is another one, and replaces the last."""
-    files = [static_url(name) for name in FILES] + [url_for("static", filename=QR_WORKER)]
-    offline = url_for("installed.offline")
-    policy = CONTENT_SECURITY_POLICY
-    script = render_template("installed/service_worker.js", files=files, offline=offline, policy=policy)
+    script = render_template(
+        "installed/service_worker.js",
+        files=[static_url(name) for name in FILES],
+        roll_call_files=[*map(static_url, ROLL_CALL_FILES), url_for("static", filename=QR_WORKER)],
+        offline=url_for("installed.offline"),
+        policy=CONTENT_SECURITY_POLICY,
+    )
     return Response(script, mimetype="text/javascript")
 
 

@@ -30,7 +30,7 @@ blueprint = Blueprint("roll_call", __name__, url_prefix="/roll-call")
 RECENT = 8  # past camps offered for a correction
 MOST_ROWS = 5_000  # on one page; the search finds the others
 MOST_OTHERS = 2_000  # people a phone knows beyond those who signed up, about 60 KB
-OVERLAP = timedelta(seconds=30)  # a transaction may take this long from its first statement to its commit
+OVERLAP = timedelta(seconds=5)  # a transaction may take this long from its first statement to its commit
 
 
 @blueprint.get("/")
