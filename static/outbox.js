@@ -246,5 +246,12 @@ window.outbox = (() => {
   const keep = (key, value) => database.put("kept", value, key);
   const kept = (key) => database.get("kept", key);
 
-  return { open, of, all, mark, leave, add, drop, flush: () => { wait = 1000; soon(0); }, ask, keepRow, rowsSince, keep, kept, uuid };
+  // Who is signed in now, as far as it matters: see the statuses of `flush`.
+  async function check() {
+    const session = await renew();
+    told("status", session === "ok" ? "sent" : session);
+    if (session === "ok") soon(0);
+  }
+
+  return { open, of, all, check, mark, leave, add, drop, flush: () => { wait = 1000; soon(0); }, ask, keepRow, rowsSince, keep, kept, uuid };
 })();

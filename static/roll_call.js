@@ -13,6 +13,7 @@ window.rollCall = (() => {
   const said = document.getElementById("said");
   const NOBODY = "00000000-0000-0000-0000-000000000000";
   const WORDS = { present: "Present", excused: "Excused", absent: "Absent", expected: "Expected" };
+  const GRACE = 600; // milliseconds in which the answer to a mark may follow the news of it
   const MOST_FOUND = 20; // people beyond the list that a search shows
 
   const server = new Map(); // person -> {html, at, version, state, role, signedUp, presumed}: what the server said last
@@ -286,7 +287,7 @@ window.rollCall = (() => {
     const marks = `${waiting} waiting`;
     const parts = [];
     const away = `${page.dataset.signIn}?next=${encodeURIComponent(location.pathname)}`;
-    if (status === "signed-out") parts.push(anchor(away, `Sign in to send (${marks})`));
+    if (status === "signed-out") parts.push(anchor(away, waiting ? `Sign in to send (${marks})` : "Sign in again"));
     else if (status === "someone-else") parts.push(lines("Somebody else is signed in", `${marks} for you`));
     else if (status === "forbidden") parts.push(lines("Your account may not mark", marks));
     else if (status === "trouble") parts.push(lines("Not accepted", `${marks}, kept here`), button("Send now", sendNow));
@@ -483,16 +484,32 @@ window.rollCall = (() => {
     stream.onerror = () => {
       connected = false;
       showLink();
-      if (stream.readyState === EventSource.CLOSED) setTimeout(() => listen(), 5000);
+      if (stream.readyState !== EventSource.CLOSED) return; // it tries again by itself
+      window.outbox.check();
+      setTimeout(() => listen(), 5000);
     };
     stream.onmessage = ({ data }) => {
       const news = JSON.parse(data);
       for (const html of news.rows) take(html, news.at);
+      if (news.own.length) setTimeout(fetchOwn, GRACE, news.own);
       told(news.closed, news.at);
       count();
       const known = [...server.values()].filter((row) => row.state).length;
       if (known !== news.size) refresh(); // somebody left the list while this phone was away
     };
+  }
+
+  // What was marked with this account: here, and the answer has brought the row; or on another phone.
+  async function fetchOwn(own) {
+    const missing = own.filter(([person, version]) => !(Number(server.get(person)?.version) >= Number(version)));
+    for (let first = 0; first < missing.length; first += 100) {
+      const query = new URLSearchParams(missing.slice(first, first + 100).map(([person]) => ["person", person]));
+      const response = await window.outbox.ask(`${page.dataset.rows}?${query}`);
+      if (!response?.ok) return; // the stream begins anew with the network, and tells it again
+      const answer = await response.json();
+      for (const html of answer.rows) take(html, answer.at);
+    }
+    count();
   }
 
   let refreshing = false;

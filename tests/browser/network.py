@@ -24,6 +24,8 @@ class Network(ThreadingHTTPServer):
         self.batches = 0
         self.bytes_down = 0
         """What came from the server, heads and bodies."""
+        self.live_bytes = 0
+        """How much of it came as events of a stream."""
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
 
@@ -101,9 +103,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         while some := response.read1(65536):
-            self.server.bytes_down += len(some)
             self.wfile.write(some)
             self.wfile.flush()
+            self.server.bytes_down += len(some)
+            self.server.live_bytes += len(some) if "/live" in self.path else 0
 
     def log_message(self, *args: object) -> None:
         """Silence."""

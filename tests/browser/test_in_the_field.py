@@ -1,6 +1,7 @@
 """The roll call where it is called: no network, two doors, lent phones, somebody nobody knows."""
 
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -366,6 +367,32 @@ def test_a_new_version_replaces_the_old_one_and_keeps_the_outbox(
     expect(row(page, "Asha Rao")).to_contain_text("Present")
 
 
+def test_two_phones_of_one_account_see_each_other(
+    open_as: OpenAs, browser: Browser, url: str, people: People, today: Camp
+) -> None:
+    one = ready(open_as(people.coordinator))
+    context = browser.new_context(base_url=url, storage_state=one.context.storage_state())
+    other = context.new_page()
+    other.goto(f"/roll-call/{today.id}")
+    ready(other)
+    one.get_by_role("button", name="Mark Imran Pasha present").click()
+    expect(row(other, "Imran Pasha")).to_contain_text("Present", timeout=2000)
+    row(other, "Imran Pasha").get_by_role("button", name="Undo").click()
+    expect(one.locator("#count")).to_have_text("0 of 2 present", timeout=2000)
+    context.close()
+
+
+def test_a_session_that_ended_is_told_though_nothing_waits(
+    app: Flask, open_as: OpenAs, people: People, today: Camp
+) -> None:
+    page = ready(open_as(people.coordinator))
+    with app.app_context(), writing():
+        accounts.end_sessions(db.session.merge(people.coordinator))
+        attendance.mark_absent(people.other, today, by=people.admin)  # the stream wakes, and ends
+    expect(page.get_by_role("link", name="Sign in again")).to_be_visible(timeout=20_000)
+    expect(row(page, "Imran Pasha")).to_have_attribute("data-state", "expected")
+
+
 def test_what_goes_over_the_wire(
     app: Flask, open_as: OpenAs, browser: Browser, url: str, people: People, today: Camp
 ) -> None:
@@ -377,13 +404,19 @@ def test_what_goes_over_the_wire(
         signed_in = ready(open_as(people.coordinator, base_url=net.url))
         context = browser.new_context(base_url=net.url, storage_state=signed_in.context.storage_state())
         signed_in.context.close()
+        net.go_down()  # its open stream goes with it
+        net.come_back()
         before = net.bytes_down
         page = context.new_page()
         page.goto(f"/roll-call/{today.id}")
         ready(page)
         assert net.bytes_down - before < 80_000, net.bytes_down - before
-        before = net.bytes_down
+        before, events = net.bytes_down, net.live_bytes
         page.get_by_role("button", name="Mark Asha Rao present").click()
         expect(row(page, "Asha Rao")).to_contain_text("On a Roll")
+        until = time.monotonic() + 10
+        while net.live_bytes == events:  # the phone hears of its own mark too
+            page.evaluate("1")
+            assert time.monotonic() < until
         assert net.bytes_down - before < 3000, net.bytes_down - before
         context.close()

@@ -44,6 +44,7 @@ PERMISSIONS: dict[str, set[Role] | str] = {
     "roll_call.reopen": MARKERS,
     "roll_call.others": MARKERS,
     "roll_call.changes": MARKERS,
+    "roll_call.rows": MARKERS,
     "sync.sync": MARKERS,
     "sync.session": MARKERS,
     "sync.card": MARKERS,

@@ -22,7 +22,7 @@ from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.rolls import Row
 from webapp.views import live
-from webapp.views.presentation import card_digest, clock_time, day, plural, search_word
+from webapp.views.presentation import card_digest, clock_time, day, micros, plural, search_word
 from webapp.views.security import from_htmx, permits, secret, viewer
 
 blueprint = Blueprint("roll_call", __name__, url_prefix="/roll-call")
@@ -30,6 +30,7 @@ blueprint = Blueprint("roll_call", __name__, url_prefix="/roll-call")
 RECENT = 8  # past camps offered for a correction
 MOST_ROWS = 5_000  # on one page; the search finds the others
 MOST_OTHERS = 2_000  # people a phone knows beyond those who signed up, about 60 KB
+MOST_ASKED = 100  # rows in one answer
 OVERLAP = timedelta(seconds=5)  # a transaction may take this long from its first statement to its commit
 
 
@@ -155,11 +156,25 @@ def others(camp_id: UUID) -> ResponseReturnValue:
     return {"people": people, "whole": not query and len(found) <= MOST_OTHERS}
 
 
+@blueprint.get("/<uuid:camp_id>/rows")
+@permits(Role.COORDINATOR, Role.ADMIN)
+def rows(camp_id: UUID) -> ResponseReturnValue:
+    """The rows of some people (``person``, repeated), as they stand now."""
+    camp = find_camp(camp_id)
+    at = live.micros()
+    people = request.args.getlist("person", type=UUID)[:MOST_ASKED]
+    return {"at": at, "rows": rows_html(camp, rolls.rows_of(camp, people))}
+
+
 @blueprint.get("/<uuid:camp_id>/live")
 @permits(Role.COORDINATOR, Role.ADMIN)
 def changes(camp_id: UUID) -> Response:
-    """The stream of an open roll call: the rows that changed, whoever changed them."""
-    camp_id = find_camp(camp_id).id
+    """The stream of an open roll call: the rows that changed, whoever changed them.
+
+    Of what the reader marked only the versions are told (``own``): this phone has had the answer, and
+    another one of theirs asks for the rows.
+    """
+    camp_id, reader = find_camp(camp_id).id, viewer().id
     known: dict[UUID, datetime] = {}
     on_it: set[UUID] | None = None
     closed: str | None = None
@@ -167,9 +182,8 @@ def changes(camp_id: UUID) -> Response:
     def changed(_stamp: str, since: datetime) -> tuple[str, str] | None:
         nonlocal on_it, closed
         camp = find_camp(camp_id)
-        fresh = [
-            each for each in rolls.changed_since(camp, since - OVERLAP) if known.get(each.person_id) != each.changed_at
-        ]
+        found = rolls.changed_since(camp, since - OVERLAP)
+        fresh = [each for each in found if known.get(each.person_id) != each.changed_at]
         known.update((each.person_id, each.changed_at) for each in fresh)
         now_on = rolls.people_on(camp)
         gone = (on_it or now_on) - now_on
@@ -179,8 +193,17 @@ def changes(camp_id: UUID) -> Response:
         if on_it is not None and not (fresh or gone) and line == closed:
             return None
         on_it, closed = now_on, line
-        rows = rows_html(camp, rolls.rows_of(camp, [each.person_id for each in fresh] + list(gone)))
-        return "", json.dumps({"at": live.micros(), "rows": rows, "size": len(now_on), "closed": line})
+        told = [each.person_id for each in fresh if each.marked_by_id != reader]
+        news = {
+            "at": live.micros(),
+            "rows": rows_html(camp, rolls.rows_of(camp, told + list(gone))),
+            "own": [
+                (str(each.person_id), str(micros(each.changed_at))) for each in fresh if each.marked_by_id == reader
+            ],
+            "size": len(now_on),
+            "closed": line,
+        }
+        return "", json.dumps(news)
 
     return live.stream(camp_id, changed)
 

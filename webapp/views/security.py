@@ -128,7 +128,7 @@ def wants_json() -> bool:
 
 def to_sign_in() -> ResponseReturnValue:
     """The way to the sign-in page, and from there back to where one was."""
-    if wants_json():
+    if wants_json() or request.headers.get("Accept") == "text/event-stream":
         return jsonify(detail="Please sign in again."), 401
     if from_htmx():
         page = request.headers.get("HX-Current-URL", "")
@@ -151,17 +151,19 @@ def _harden(response: Response) -> Response:
         if "v" in request.args and response.status_code == 200:
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
+    response.headers["Cache-Control"] = "no-store"  # phones at the table are lent around
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+    if response.mimetype != "text/html":
+        return response  # no document: the rest would only weigh
     headers: dict[str, Any] = {
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     }
-    if request.is_secure:
-        headers["Strict-Transport-Security"] = "max-age=31536000"
     for name, value in headers.items():
         response.headers.setdefault(name, value)
-    response.headers["Cache-Control"] = "no-store"  # phones at the table are lent around
     return response
 
 
