@@ -29,15 +29,26 @@
     told.dataset.kind = kind;
   };
 
+  // What the square on the screen shows.
+  const seen = ({ videoWidth, videoHeight }) => {
+    const size = Math.min(videoWidth, videoHeight);
+    const scaled = Math.min(size, 640);
+    return {
+      x: (videoWidth - size) / 2, y: (videoHeight - size) / 2, width: size, height: size,
+      downScaledWidth: scaled, downScaledHeight: scaled,
+    };
+  };
+
   open.addEventListener("click", async () => {
     dialog.showModal();
+    last = { text: "", at: 0 };
     say("Hold the card’s code in front of the camera.");
     try {
       await load();
       reader ??= new window.QrScanner(video, ({ data }) => scanned(data), {
-        preferredCamera: "environment", returnDetailedScanResult: true, maxScansPerSecond: 10,
+        preferredCamera: "environment", returnDetailedScanResult: true, maxScansPerSecond: 10, calculateScanRegion: seen,
       });
-      await reader.start();
+      await reader.start().catch(() => reader.start()); // a camera that another app just let go may need a second try
     } catch {
       say("The camera cannot be used here. Close this, and type the book number from the card instead.", "refused");
     }
