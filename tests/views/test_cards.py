@@ -82,6 +82,8 @@ def test_saying_that_one_comes_and_that_one_cannot(
     answer = client.post(at, data=said, headers=headers, follow_redirects=True).text
     assert "You are excused (“a wedding”). It does not break your run." in answer
     assert ("<html" in answer) is not bool(headers)
+    again = client.post(at, data={"answer": "not-coming"}, headers=headers, follow_redirects=True).text
+    assert "You are excused (“a wedding”)" in again  # a second tap forgets nothing
     with app.app_context():
         assert row_of(camps.future, people.volunteer).state is State.EXCUSED
     # The coordinator sees it on the list.

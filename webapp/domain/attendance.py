@@ -207,12 +207,12 @@ def say_coming(person: Person, camp: Camp) -> Outcome:
 
 
 def say_not_coming(person: Person, camp: Camp, reason: str | None = None) -> Outcome:
-    """Somebody says of themselves, before the camp, that they cannot come: they are excused.
-
-    Raises as :func:`say_coming` does.
+    """Somebody says of themselves, before the camp, that they cannot come: they are excused. A reason
+    they gave already stays where none is given. Raises as :func:`say_coming` does.
     """
     camp = camps.hold(camp)
-    _may_say(person, camp)
+    found = _may_say(person, camp)
+    reason = reason or (found.reason if found and found.declined_at else None)
     mark = Mark(State.EXCUSED, "they said they cannot come", reason=reason)
     outcome = _apply(camp, [person], mark, by=person)[person.id]
     assert outcome.attendance is not None  # only an undone mark leaves none

@@ -34,6 +34,7 @@ class Cabinet:
     year: int | None
     years: Sequence[int]
     many_sites: bool
+    coming: Sequence[Day] = ()
     just_earned: frozenset[UUID] = frozenset()
 
     @property
@@ -59,8 +60,10 @@ class Cabinet:
         return Counter(day.kind for day in self.days)
 
 
-def open_cabinet(person: Person, year: int | None = None, since: datetime | None = None) -> Cabinet:
-    """Gather a person's cabinet: the last twelve months, or a ``year``.
+def open_cabinet(
+    person: Person, year: int | None = None, since: datetime | None = None, *, mine: bool = False
+) -> Cabinet:
+    """Gather a person's cabinet: the last twelve months, or a ``year``; in one's own the next camps too.
 
     Awards made after ``since`` for the first time are the ones to celebrate.
     """
@@ -79,6 +82,7 @@ def open_cabinet(person: Person, year: int | None = None, since: datetime | None
         year=year,
         years=range(began.year, today.year + 1) if began else (),
         many_sites=camps.has_many_sites(),
+        coming=days.coming_days(person.id, today) if mine else (),
         just_earned=frozenset(fresh),
     )
 
@@ -111,7 +115,7 @@ def answer(camp_id: UUID) -> ResponseReturnValue:
         else:
             raise InvalidError("It was not said whether you come. Reload the page and try again.")
     if from_htmx():
-        return render_template("cabinet/_coming.html", coming=_coming(viewer()), many_sites=camps.has_many_sites())
+        return render_template("cabinet/_coming.html", cabinet=open_cabinet(viewer(), mine=True))
     return redirect(url_for("cabinet.own", _anchor="coming"), 303)
 
 
@@ -127,10 +131,6 @@ def own_live() -> ResponseReturnValue:
 def of_person_live(person_id: UUID) -> ResponseReturnValue:
     """The stream of anybody's open page."""
     return _stream(_find(person_id))
-
-
-def _coming(person: Person) -> Sequence[Day]:
-    return days.coming_days(person.id, camps.default_site().today)
 
 
 def _find(person_id: UUID) -> Person:
@@ -152,12 +152,10 @@ def _page(person: Person) -> ResponseReturnValue:
         stream = url_for("cabinet.of_person_live", person_id=person.id, year=year, seen=seen)
     return render_template(
         "cabinet/page.html",
-        cabinet=open_cabinet(person, year),
+        cabinet=open_cabinet(person, year, mine=mine),
         mine=mine,
         stream=stream,
         person=person,
-        coming=_coming(person) if mine else (),
-        many_sites=camps.has_many_sites(),
     )
 
 
@@ -170,7 +168,7 @@ def _stream(person: Person) -> Response:
         stamp = days.stamp_of(person_id)
         if found is None or stamp == seen:
             return None
-        cabinet = open_cabinet(found, year, since)
+        cabinet = open_cabinet(found, year, since, mine=mine)
         return stamp, render_template("cabinet/_live.html", cabinet=cabinet, mine=mine)
 
     return live.stream(person_id, changed)
