@@ -1,10 +1,11 @@
 """Takes the pictures of the README from a running demo: ``python docs/screenshots.py URL [FOLDER]``."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 SIZES: dict[str, ViewportSize] = {"phone": {"width": 360, "height": 740}, "desktop": {"width": 1280, "height": 800}}
 ACCOUNTS = {"volunteer": ("2", "volunteer123"), "coordinator": ("3", "coordinator123"), "admin": ("1", "admin123")}
@@ -39,7 +40,30 @@ def take(browser: Browser, url: str, folder: Path, size: str, scheme: Literal["l
             shoot(page, name)
             if name == "cabinet":
                 shoot(page, "cabinet-whole", full=True)
+        if who == "coordinator":
+            table(page, shoot)
         context.close()
+
+
+def table(page: Page, shoot: Callable[..., None]) -> None:
+    """The roll call at work: some are marked, then the network goes. What waits is taken back at the end."""
+    page.goto("/roll-call/")
+    expect(page.locator("#roll-call[data-ready][data-kept]")).to_be_attached()
+    address = page.url
+    page.get_by_role("link", name="More for").nth(3).click()
+    shoot(page, "sheet")
+    page.keyboard.press("Escape")
+    page.goto(f"{address}/cards")
+    shoot(page, "cards")
+    page.goto(address)
+    expect(page.locator("#roll-call[data-ready]")).to_be_attached()
+    page.context.set_offline(True)
+    for number in (0, 1, 0):
+        page.locator("#section-expected .primary").nth(number).click()
+    page.locator(".undo").nth(1).click()
+    expect(page.locator("#link")).to_contain_text("waiting")
+    page.evaluate("scrollTo(0, 0)")
+    shoot(page, "offline")
 
 
 def main() -> None:

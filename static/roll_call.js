@@ -157,7 +157,7 @@ window.rollCall = (() => {
     const chip = document.createElement("span");
     chip.className = waiting ? "sync waiting" : "sync";
     chip.textContent = waiting ? "Waiting" : "Sent";
-    li.querySelector(".facts").after(chip);
+    li.querySelector(".state").append(chip);
   }
 
   // The server did not do what was asked. The row shows what stands there, and what was wanted here.
