@@ -42,7 +42,7 @@ def test_the_service_worker_keeps_files_that_exist(client: FlaskClient) -> None:
     assert response.mimetype == "text/javascript"
     assert response.headers["Cache-Control"] == "no-store"
     files = files_of(response.text)
-    assert len(files) == 11
+    assert len(files) == 12
     for file in files:
         kept = client.get(file)
         assert kept.status_code == 200, file

@@ -15,6 +15,7 @@ ROLL_CALL_FILES = (
     "vendor/idb.js",
     "page.js",
     "outbox.js",
+    "rows.js",
     "roll_call.js",
     "scanner.js",
     "vendor/qr-scanner.umd.min.js",
