@@ -193,6 +193,7 @@ window.rollCall = (() => {
     sheet.querySelector("form").reset();
     sheet.querySelector("form").action = li.querySelector(".more").href;
     sheet.querySelector(".sheet-name").textContent = nameOf(li);
+    sheet.querySelector(".sheet-cabinet").href = `/people/${idOf(li)}`;
     for (const each of sheet.querySelectorAll("button[value^='present:']")) {
       each.setAttribute("aria-pressed", li.dataset.state === "present" && each.value === `present:${li.dataset.role}`);
     }

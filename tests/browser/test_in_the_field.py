@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Browser, Locator, Page, expect
 from sqlalchemy import select
@@ -40,7 +41,7 @@ def today(app: Flask, people: People) -> Camp:
 
 
 def row(page: Page, name: str) -> Locator:
-    return page.locator("#rows li.person").filter(has=page.get_by_role("link", name=name, exact=True))
+    return page.locator(f"#rows li.person:has(.name:text-is('{name}'))")
 
 
 def ready(page: Page) -> Page:
@@ -307,6 +308,33 @@ def test_signing_out_over_unsent_marks_asks_first(app: Flask, open_as: OpenAs, p
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/sign-in")
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_state_of_the_table_can_be_read(
+    app: Flask, open_as: OpenAs, people: People, today: Camp, scheme: str
+) -> None:
+    """No accessibility fault that axe knows of: waiting, asked, refused, the sheet, the questions, the scanner."""
+    page = ready(open_as(people.coordinator, color_scheme=scheme))
+    axe = Axe()
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Mark Asha Rao present").click()
+    page.get_by_role("button", name="Mark Imran Pasha present").click()
+    expect(page.locator(".sync.waiting")).to_have_count(2)
+    faults = axe.run(page)
+    assert faults.violations_count == 0, faults.generate_report()
+    with app.app_context(), writing():
+        attendance.excuse(people.volunteer, today, by=people.admin)
+        accounts.deactivate(db.session.merge(people.other))
+    page.context.set_offline(False)
+    expect(page.locator(".asked")).to_have_count(2, timeout=20_000)
+    row(page, "Asha Rao").get_by_role("link", name="More for").click()
+    for _ in range(2):
+        faults = axe.run(page)
+        assert faults.violations_count == 0, faults.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Close the roll call").first.click()
 
 
 def test_what_needs_the_network_says_so_and_leads_to_the_roll_call(

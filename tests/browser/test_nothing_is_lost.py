@@ -132,7 +132,7 @@ class Device:
         self.context.close()
 
     def row(self, name: str) -> str:
-        return f"#rows li.person:has(a.name:text-is('{name}'))"
+        return f"#rows li.person:has(.name:text-is('{name}'))"
 
     def decide(self, name: str, wanted: str) -> None:
         """With a tap on the row, or in its sheet for what is rarer. (Without the care of a real pointer: there
