@@ -22,6 +22,7 @@ from webapp.domain import accounts, attendance
 from webapp.domain.accounts import Person
 from webapp.domain.attendance import State
 from webapp.domain.camps import Camp
+from webapp.domain.operations import Operation
 from webapp.views import installed
 
 OpenAs = Callable[..., Page]
@@ -133,6 +134,10 @@ def test_everything_at_the_table_without_a_network(app: Flask, open_as: OpenAs, 
         excused = row_of(today, people.other).attendance
         assert excused is not None
         assert (excused.state, excused.reason) == (State.EXCUSED, "at a wedding")
+        # What was taken back before it was sent has never been heard of.
+        srinivasa = db.session.scalars(select(Person.id).where(Person.name == "Śrīnivāsa Rao")).one()
+        orders = [each.order for each in db.session.scalars(select(Operation))]
+        assert [order for order in orders if order["person"] == str(srinivasa)] == []
     assert state(app, today, "Śrīnivāsa Rao") is None
     assert state(app, today, "Zoya Khan") is State.PRESENT
 
@@ -393,6 +398,19 @@ def test_a_new_version_replaces_the_old_one_and_keeps_the_outbox(
     page.reload()
     ready(page)
     expect(row(page, "Asha Rao")).to_contain_text("Present")
+
+
+def test_old_news_that_comes_late_changes_nothing(open_as: OpenAs, people: People, today: Camp) -> None:
+    page = ready(open_as(people.coordinator))
+    old = row(page, "Imran Pasha").evaluate("each => each.outerHTML")
+    at = int(page.locator("#roll-call").get_attribute("data-at") or 0)
+    page.get_by_role("button", name="Mark Imran Pasha present").click()
+    expect(row(page, "Imran Pasha")).to_contain_text("Sent")
+    page.evaluate("([html, at]) => window.rows.take(html, at)", [old, at])
+    expect(row(page, "Imran Pasha")).to_have_attribute("data-state", "present")
+    page.reload()
+    ready(page)
+    expect(row(page, "Imran Pasha")).to_have_attribute("data-state", "present")
 
 
 def test_two_phones_of_one_account_see_each_other(
