@@ -7,6 +7,7 @@ window.outbox = (() => {
   const BATCH = 25;
   const LONGEST_WAIT = 30_000;
   const PATIENCE = 20_000; // for one answer
+  const channel = new BroadcastChannel("outbox");
   let database;
   let owner;
   let addresses;
@@ -35,7 +36,7 @@ window.outbox = (() => {
     }
     addEventListener("online", () => soon(0));
     document.addEventListener("visibilitychange", () => document.hidden || soon(0));
-    new BroadcastChannel("outbox").addEventListener("message", () => told("changed"));
+    channel.addEventListener("message", () => told("changed")); // from another tab
   }
 
   const all = async () => (await database.getAll("outbox")).filter((entry) => entry.owner === owner);
@@ -52,7 +53,7 @@ window.outbox = (() => {
 
   async function changed() {
     localStorage.setItem(`unsent ${owner}`, (await all()).length); // for whoever signs out, on any page
-    new BroadcastChannel("outbox").postMessage("changed");
+    channel.postMessage("changed");
     await told("changed");
   }
 

@@ -17,6 +17,7 @@ from webapp.views import (
     people,
     presentation,
     roll_call,
+    rows,
     security,
     sync,
 )
@@ -30,6 +31,6 @@ def init_app(app: OpenAPI) -> None:
     compression.init_app(app)
     presentation.init_app(app)
     errors.init_app(app)
-    for screen in (home, accounts, cabinet, cards, people, roll_call, sync, leaderboard, installed):
+    for screen in (home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed):
         app.register_blueprint(screen.blueprint)
     api.init_app(app)

@@ -4,12 +4,10 @@ A page whose script runs keeps its marks in an outbox and sends them to :mod:`we
 that a network that comes and goes loses nothing. The forms here do the same for a browser without it.
 """
 
-import json
-from collections.abc import Sequence
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 from uuid import UUID, uuid4
 
-from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
@@ -22,16 +20,14 @@ from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.rolls import Row
 from webapp.views import live
-from webapp.views.presentation import card_digest, clock_time, day, micros, plural, search_word
+from webapp.views.presentation import plural
+from webapp.views.rows import closed_line, find_camp, said_of
 from webapp.views.security import from_htmx, permits, secret, viewer
 
 blueprint = Blueprint("roll_call", __name__, url_prefix="/roll-call")
 
 RECENT = 8  # past camps offered for a correction
 MOST_ROWS = 5_000  # on one page; the search finds the others
-MOST_OTHERS = 2_000  # people a phone knows beyond those who signed up, about 60 KB
-MOST_ASKED = 100  # rows in one answer
-OVERLAP = timedelta(seconds=5)  # a transaction may take this long from its first statement to its commit
 
 
 @blueprint.get("/")
@@ -137,104 +133,6 @@ def reopen(camp_id: UUID) -> ResponseReturnValue:
     return _carried_out(find_camp(camp_id), {"action": "reopen"})
 
 
-@blueprint.get("/<uuid:camp_id>/others")
-@permits(Role.COORDINATOR, Role.ADMIN)
-def others(camp_id: UUID) -> ResponseReturnValue:
-    """Who may walk in, for the page's own search: id, book number, name, what the name is searched by where
-    that differs, and the card's digest. ``whole`` where there is nobody else.
-    """
-    camp = find_camp(camp_id)
-    query = request.args.get("q", "")[:200]
-    if query:
-        found = [row.person for row in rolls.roll(camp, query, 50) if row.attendance is None]
-    else:
-        found = list(rolls.others(camp, MOST_OTHERS + 1))
-    people = [
-        [person.id.hex, person.book_no, person.name, search_word(person), card_digest(person)]
-        for person in found[:MOST_OTHERS]
-    ]
-    return {"people": people, "whole": not query and len(found) <= MOST_OTHERS}
-
-
-@blueprint.get("/<uuid:camp_id>/rows")
-@permits(Role.COORDINATOR, Role.ADMIN)
-def rows(camp_id: UUID) -> ResponseReturnValue:
-    """The rows of some people (``person``, repeated), as they stand now."""
-    camp = find_camp(camp_id)
-    at = live.micros()
-    people = request.args.getlist("person", type=UUID)[:MOST_ASKED]
-    return {"at": at, "rows": rows_html(camp, rolls.rows_of(camp, people))}
-
-
-@blueprint.get("/<uuid:camp_id>/live")
-@permits(Role.COORDINATOR, Role.ADMIN)
-def changes(camp_id: UUID) -> Response:
-    """The stream of an open roll call: the rows that changed, whoever changed them.
-
-    Of what the reader marked only the versions are told (``own``): this phone has had the answer, and
-    another one of theirs asks for the rows.
-    """
-    camp_id, reader = find_camp(camp_id).id, viewer().id
-    known: dict[UUID, datetime] = {}
-    on_it: set[UUID] | None = None
-    closed: str | None = None
-
-    def changed(_stamp: str, since: datetime) -> tuple[str, str] | None:
-        nonlocal on_it, closed
-        camp = find_camp(camp_id)
-        found = rolls.changed_since(camp, since - OVERLAP)
-        fresh = [each for each in found if known.get(each.person_id) != each.changed_at]
-        known.update((each.person_id, each.changed_at) for each in fresh)
-        now_on = rolls.people_on(camp)
-        gone = (on_it or now_on) - now_on
-        for person_id in gone:
-            known.pop(person_id, None)
-        line = closed_line(camp)
-        if on_it is not None and not (fresh or gone) and line == closed:
-            return None
-        on_it, closed = now_on, line
-        told = [each.person_id for each in fresh if each.marked_by_id != reader]
-        news = {
-            "at": live.micros(),
-            "rows": rows_html(camp, rolls.rows_of(camp, told + list(gone))),
-            "own": [
-                (str(each.person_id), str(micros(each.changed_at))) for each in fresh if each.marked_by_id == reader
-            ],
-            "size": len(now_on),
-            "closed": line,
-        }
-        return "", json.dumps(news)
-
-    return live.stream(camp_id, changed)
-
-
-# --- shared with the other doors to a roll call ----------------------------------------------------
-
-
-def find_camp(camp_id: UUID) -> Camp:
-    """The camp, or 404."""
-    return camps.by_id(camp_id) or abort(404)
-
-
-def rows_html(camp: Camp, rows: Sequence[Row], settled: dict[UUID, Settlement] | None = None) -> list[str]:
-    """Rows as the page has them, each with the badges it just earned or lost."""
-    template = current_app.jinja_env.get_template("roll_call/_row.html")
-    settled = settled or {}
-    return [template.render(camp=camp, row=row, settled=settled.get(row.person.id)) for row in rows]
-
-
-def closed_line(camp: Camp) -> str:
-    """Who closed the roll call; empty while it is open."""
-    closing = rolls.closing_of(camp)
-    if closing is None:
-        return ""
-    on = day(closing.closed_at.astimezone(camp.site.zone).date(), camp.site.today)
-    return f"Closed by {closing.closed_by.name}, {on} at {clock_time(closing.closed_at, camp.site.time_zone)}."
-
-
-# --- the forms -------------------------------------------------------------------------------------
-
-
 def _blank() -> Person:
     """Nobody: the row that the page's script fills in for somebody who walks in."""
     return Person(
@@ -321,19 +219,3 @@ def _answer(camp: Camp, row: Row, settled: Settlement, *, refused: str = "", sta
     query = request.form.get("q") or None
     back = url_for("roll_call.camp", camp_id=camp.id, q=query, _anchor=f"person-{row.person.id}")
     return redirect(back, 303)
-
-
-def said_of(row: Row, settled: Settlement) -> str:
-    """What happened, in a sentence or two."""
-    states = {
-        State.PRESENT: "is present",
-        State.EXCUSED: "is excused",
-        State.ABSENT: "is marked absent",
-        State.EXPECTED: "is expected again",
-        None: "is not on the list any more",
-    }
-    said = [f"{row.person.name} {states[row.state]}."]
-    for word, found in (("New", settled.new), ("Back again", settled.returned), ("Taken back", settled.revoked)):
-        if found:
-            said.append(f"{word}: {', '.join(badge.name for badge in found)}.")
-    return " ".join(said)

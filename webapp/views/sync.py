@@ -1,7 +1,6 @@
 """Where the outboxes of phones arrive: operations made at the table, some of them hours ago."""
 
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
@@ -10,13 +9,13 @@ from sqlalchemy.exc import IntegrityError
 
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, camps, cards, operations, rolls
+from webapp.domain import accounts, camps, operations, rolls
 from webapp.domain.accounts import Role
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.operations import DecidedOtherwise, Done, Order
 from webapp.views import live
 from webapp.views.errors import answer
-from webapp.views.roll_call import closed_line, find_camp, rows_html, said_of
+from webapp.views.rows import closed_line, rows_html, said_of
 from webapp.views.security import permits, secret, viewer
 
 blueprint = Blueprint("sync", __name__, url_prefix="/roll-call")
@@ -56,17 +55,6 @@ def sync() -> ResponseReturnValue:
         "results": results,
         "clock_off": round(off.total_seconds()) if abs(off) > CLOCK_TOLERANCE else 0,
     }
-
-
-@blueprint.post("/<uuid:camp_id>/card")
-@permits(Role.COORDINATOR, Role.ADMIN)
-def card(camp_id: UUID) -> ResponseReturnValue:
-    """Whose card a phone has scanned that does not know it."""
-    camp = find_camp(camp_id)
-    body = request.get_json(silent=True)
-    text = body.get("card") if isinstance(body, dict) else None
-    person = cards.read(text if isinstance(text, str) else "", secret())
-    return {"at": live.micros(), "person": str(person.id), "rows": rows_html(camp, rolls.rows_of(camp, [person.id]))}
 
 
 def _instant(text: object) -> datetime | None:
