@@ -254,5 +254,7 @@ window.outbox = (() => {
     if (session === "ok") soon(0);
   }
 
-  return { open, of, all, check, mark, leave, add, drop, flush: () => { wait = 1000; soon(0); }, ask, keepRow, rowsSince, keep, kept, uuid };
+  const isSending = () => sending;
+
+  return { isSending, open, of, all, check, mark, leave, add, drop, flush: () => { wait = 1000; soon(0); }, ask, keepRow, rowsSince, keep, kept, uuid };
 })();

@@ -13,6 +13,7 @@ window.rollCall = (() => {
   const link = document.getElementById("link");
   const said = document.getElementById("said");
   const WORDS = { present: "Present", excused: "Excused", absent: "Absent", expected: "Expected" };
+  const ASKED = 50; // rows asked for at once; their ids make the address
   const GRACE = 600; // milliseconds in which the answer to a mark may follow the news of it
 
   let allOthersKnown = false;
@@ -246,9 +247,10 @@ window.rollCall = (() => {
 
   // What was marked with this account: here, and the answer has brought the row; or on another phone.
   async function fetchOwn(own) {
+    if (window.outbox.isSending()) return void setTimeout(fetchOwn, GRACE, own); // the answer is still to come
     const missing = own.filter(([person, version]) => !(Number(server.get(person)?.version) >= Number(version)));
-    for (let first = 0; first < missing.length; first += 100) {
-      const query = new URLSearchParams(missing.slice(first, first + 100).map(([person]) => ["person", person]));
+    for (let first = 0; first < missing.length; first += ASKED) {
+      const query = new URLSearchParams(missing.slice(first, first + ASKED).map(([person]) => ["person", person]));
       const response = await window.outbox.ask(`${page.dataset.rows}?${query}`);
       if (!response?.ok) return; // the stream begins anew with the network, and tells it again
       const answer = await response.json();

@@ -37,6 +37,8 @@ window.rows = (() => {
   const idOf = (li) => li.id.slice("person-".length);
   const rowOf = (person) => document.getElementById(`person-${person}`);
   const nameOf = (li) => li.querySelector(".name").textContent;
+  const foldedNames = new WeakMap(); // of rows, so that a keystroke does not fold 3,000 names
+  const folded = (li) => foldedNames.get(li) ?? foldedNames.set(li, fold(nameOf(li))).get(li);
   const escaped = (text) => {
     const span = document.createElement("span");
     span.textContent = text;
@@ -195,7 +197,7 @@ window.rows = (() => {
   // --- sections ---
 
   const sectionOf = (li) => list.querySelector(`[data-section="${li.dataset.state}"]`);
-  const keyOf = (li) => `${fold(nameOf(li))} ${li.dataset.book.padStart(10)}`;
+  const keyOf = (li) => `${folded(li)} ${li.dataset.book.padStart(10)}`;
 
   // A new row goes to its place by name.
   function put(li) {
@@ -214,7 +216,8 @@ window.rows = (() => {
   }
 
   function filterOne(li, wanted = words(search.value)) {
-    li.hidden = !matches(wanted, fold(nameOf(li)), li.dataset.find ?? "", li.dataset.book);
+    const hidden = !matches(wanted, folded(li), li.dataset.find ?? "", li.dataset.book);
+    if (li.hidden !== hidden) li.hidden = hidden;
   }
 
   function filter() {

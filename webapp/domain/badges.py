@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, insert, select
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
@@ -246,6 +246,7 @@ def settle(
         existing[known.person_id][known.badge_id] = known
 
     fresh: list[dict[str, object]] = []
+    given_back: list[UUID] = []
     settlements = {}
     for change in changes:
         awards = existing[change.person_id]
@@ -264,6 +265,7 @@ def settle(
                     new.append(badge)
                 elif award.revoked_at is not None:
                     _give_back(award, camp_id, at)
+                    given_back.append(award.id)
                     returned.append(badge)
                 elif award.camp_id != camp_id:  # a correction moved the visit that completed it
                     award.camp_id = camp_id
@@ -273,6 +275,9 @@ def settle(
         settlements[change.person_id] = Settlement(new, returned, revoked)
     if fresh:
         db.session.execute(insert(Award), fresh)
+    if given_back:
+        open_ones = Revocation.award_id.in_(given_back), Revocation.returned_at.is_(None)
+        db.session.execute(update(Revocation).where(*open_ones).values(returned_at=now))
     db.session.flush()
     return settlements
 
@@ -293,6 +298,3 @@ def _give_back(award: Award, camp_id: UUID, at: datetime) -> None:
     if award.camp_id != camp_id:
         award.camp_id, award.earned_at = camp_id, at
     award.revoked_at = None
-    query = select(Revocation).where(Revocation.award_id == award.id, Revocation.returned_at.is_(None))
-    for revocation in db.session.scalars(query):
-        revocation.returned_at = clock.now()
