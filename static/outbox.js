@@ -19,7 +19,7 @@ window.outbox = (() => {
   let again = false;
   let reachable = false; // whether the last request got through
 
-  // `tell(what, detail)` hears "result" ({entry, result, at}), "status" (see `flush`) and "changed".
+  // `tell(what, detail)` hears "result" ({entry, result}), "status" (see `flush`) and "changed".
   async function open(options) {
     ({ owner, addresses, csrf, tell: told } = options);
     database = await idb.openDB("camp-badges", 1, {
@@ -199,7 +199,7 @@ window.outbox = (() => {
       if (!result || stored?.order.id !== entry.order.id) continue;
       if (result.outcome === "done") await transaction.store.delete(entry.seq);
       else await transaction.store.put({ ...stored, status: result.outcome, said: result.said });
-      heard.push({ entry, result, at: answer.at });
+      heard.push({ entry, result });
     }
     await transaction.done;
     for (const each of heard) told("result", each);

@@ -105,15 +105,14 @@ window.rollCall = (() => {
   }
 
   // The rows of an answer are shown once the outbox no longer holds what they answer ("changed" follows).
-  function result({ entry, result, at }) {
+  function result({ entry, result }) {
     if (entry.camp !== camp) return;
     table.entries = table.entries.filter((each) => each.order.id !== entry.order.id);
-    if (result.closed !== undefined) told(result.closed, at);
+    if (result.closed !== undefined) told(result.closed, result.at);
     for (const html of result.rows) {
       const person = idOf(parse(html));
       if (result.outcome === "done") sent.add(person);
-      server.delete(person); // the same version again, with the badges it brought
-      take(html, at);
+      if (!take(html, result.at, { again: true })) render(person); // something newer is known
     }
     if (result.outcome === "done") said.textContent = result.said;
   }

@@ -53,15 +53,19 @@ window.rows = (() => {
   }
 
   // What the server says of a row, unless something newer is known.
-  function take(html, at, { keep = true } = {}) {
+  // Versions are instants of the server; who is off the list has none (0), and then the time of reading counts.
+  // Whether it was news. `again` takes the same version anew: the answer to a mark shows the badges it brought.
+  function take(html, at, { keep = true, again = false } = {}) {
     const li = parse(html);
     const person = idOf(li);
     const known = server.get(person);
-    if (known && (known.at > at || (known.version === li.dataset.version && known.version !== "0"))) return;
+    const [old, fresh] = [Number(known?.version), Number(li.dataset.version)];
+    if (known && (old && fresh ? fresh < old || (fresh === old && !again) : known.at > at)) return false;
     server.set(person, facts(li, at));
     if (!li.dataset.state) others.set(person, walkIn(li));
     if (keep) window.outbox.keepRow(camp, person, { at, html }).catch(() => {});
     render(person);
+    return true;
   }
 
   const walkIn = (li) => ({ book: li.dataset.book, name: nameOf(li), find: li.dataset.find ?? "", card: li.dataset.card ?? "" });

@@ -51,7 +51,6 @@ def sync() -> ResponseReturnValue:
     results = [{"id": _id(each)} | _carry_out(each, sent_at) for each in sent]
     off = sent_at - clock.now() if sent_at else timedelta()
     return {
-        "at": live.micros(),
         "results": results,
         "clock_off": round(off.total_seconds()) if abs(off) > CLOCK_TOLERANCE else 0,
     }
@@ -76,13 +75,14 @@ def _carry_out(sent: object, sent_at: datetime | None) -> dict[str, object]:
     try:
         order = operations.parse(sent)
     except InvalidError as error:
-        return {"outcome": "refused", "said": str(error), "rows": []}
+        return {"outcome": "refused", "said": str(error), "at": live.micros(), "rows": []}
     try:
         done = _once(order, sent_at)
     except DomainError as error:
         outcome = "asked" if isinstance(error, DecidedOtherwise) else "refused"
-        return {"outcome": outcome, "said": str(error), "rows": _standing(order)}
+        return {"outcome": outcome, "said": str(error), "at": live.micros(), "rows": _standing(order)}
     settled = {person_id: outcome.badges for person_id, outcome in done.outcomes.items()}
+    at = live.micros()  # before the rows are read: what changes from now on is newer
     rows = rolls.rows_of(done.camp, done.people)
     said = done.said
     if len(rows) == 1 and rows[0].person.id in settled:
@@ -90,6 +90,7 @@ def _carry_out(sent: object, sent_at: datetime | None) -> dict[str, object]:
     return {
         "outcome": "done",
         "said": said,
+        "at": at,
         "rows": rows_html(done.camp, rows, settled),
         "closed": closed_line(done.camp),
     }
