@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from sqlalchemy import select
 
 from tests import factories
@@ -140,6 +140,25 @@ def test_everything_at_the_table_without_a_network(app: Flask, open_as: OpenAs, 
         assert [order for order in orders if order["person"] == str(srinivasa)] == []
     assert state(app, today, "Śrīnivāsa Rao") is None
     assert state(app, today, "Zoya Khan") is State.PRESENT
+
+
+def test_the_button_sends_at_once(open_as: OpenAs, people: People, today: Camp) -> None:
+    page = ready(open_as(people.coordinator))
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.abort()
+
+    page.context.route(re.compile("/roll-call/(sync|session)"), refuse)
+    page.get_by_role("button", name="Mark Asha Rao present").click()
+    until = time.monotonic() + 20
+    while len(asked) < 4:  # it tries again by itself after 1, 2, 4 seconds, and so on
+        page.evaluate("1")
+        assert time.monotonic() < until
+    page.context.unroute_all()
+    page.get_by_role("button", name="Send now").click()
+    expect(link(page)).to_have_text("All sent", timeout=3000)
 
 
 def test_undo_names_the_badges_it_takes_before_they_go(open_as: OpenAs, people: People, today: Camp) -> None:
