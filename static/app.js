@@ -5,11 +5,12 @@
   const workers = navigator.serviceWorker; // not there over plain http, but on localhost
   if (workers) {
     const updating = Boolean(workers.controller);
-    workers.register("/service-worker.js").then((registration) => {
+    // After the page has its files: the worker then finds them in the browser's cache.
+    addEventListener("load", () => workers.register("/service-worker.js").then((registration) => {
       const look = () => document.hidden || registration.update().catch(() => {});
       document.addEventListener("visibilitychange", look);
       setInterval(look, 30 * 60 * 1000);
-    }, () => {}); // without it the app needs the network to be opened, and that is all
+    }, () => {})); // without it the app needs the network to be opened, and that is all
     workers.addEventListener("controllerchange", () => {
       if (updating) dispatchEvent(new Event("new-version"));
     });

@@ -24,9 +24,11 @@ async function install() {
   await self.skipWaiting(); // pages come from the network anyway; see "activate" for the kept ones
 }
 
+// What is named by its content is never stale, so the browser's own copy will do.
 async function keepFiles(files) {
   const cache = await open();
-  await Promise.all(files.map(async (file) => (await cache.match(file)) ?? cache.add(file)));
+  const request = (file) => new Request(file, { cache: file.includes("?v=") ? "force-cache" : "no-cache" });
+  await Promise.all(files.map(async (file) => (await cache.match(file)) ?? cache.add(request(file))));
 }
 
 // The kept pages are fetched anew, so that they go with the new files. Where that fails they stay as they

@@ -176,6 +176,7 @@ def test_static_files_are_kept_for_good_by_their_content(client: FlaskClient) ->
         response = client.get(url)
         assert response.status_code == 200, url
         assert "immutable" in response.headers["Cache-Control"]
+        assert response.headers["Vary"] == "Accept-Encoding"  # and not with the cookie, which changes often
         response.close()
 
 
