@@ -87,15 +87,17 @@ window.outbox = (() => {
     }
     const marks = waiting.filter((entry) => entry.order.action === "mark");
     const last = marks.at(-1);
-    if (last && !last.tried) {
+    const whole = entries.filter((entry) => entry.status === "waiting" && !entry.order.person); // done to the whole list
+    if (last && !last.tried && !whole.some((entry) => entry.seq > last.seq)) {
       const { base, base_role, unconfirmed } = last.order;
       const began = { state: base ?? "expected", role: base_role };
-      const same = order.state === began.state && (order.state !== "present" || (order.camp_role ?? began.role) === began.role);
+      const back = order.state === "expected" && began.state === "excused" && !unconfirmed; // as they had said themselves
+      const same = back || order.state === began.state && (order.state !== "present" || (order.camp_role ?? began.role) === began.role);
       if (same && order.state !== "excused") await store.delete(last.seq);
       else await store.put({ ...fresh(camp, { ...order, base, base_role, unconfirmed }), seq: last.seq });
     } else {
       const base = { base: standing.state || null, base_role: standing.role || null };
-      if (last) base.unconfirmed = true; // it stands on a mark of our own that may not have arrived as such
+      if (last || whole.length) base.unconfirmed = true; // it stands on a mark of our own that may not have arrived as such
       await store.add(fresh(camp, { ...order, ...base }));
     }
   });

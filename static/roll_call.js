@@ -115,6 +115,7 @@ window.rollCall = (() => {
       if (!take(html, result.at, { again: true })) render(person); // something newer is known
     }
     if (result.outcome === "done") said.textContent = result.said;
+    if (result.outcome === "done" && !entry.order.person) document.getElementById("summary").textContent = result.said;
   }
 
   function told(line, at) {
@@ -162,7 +163,10 @@ window.rollCall = (() => {
     const person = row ? idOf(row) : form.closest("#sheet") ? sheet.dataset.person : null;
     if (form.id === "add") await addSomebody(form);
     else if (form.dataset.action) await wholeList(form.dataset.action);
-    else if (value === "left" || value === "stayed") {
+    else if (value === "left" && submitter.matches("input ~ button") && !form.elements.at.value) {
+      form.elements.at.focus(); // which time was not said
+      return;
+    } else if (value === "left" || value === "stayed") {
       const at = value === "stayed" ? null : (submitter.matches("input ~ button") && form.elements.at.value) || "now";
       await window.outbox.leave(camp, { action: "leave", person, at });
     } else await mark(person, value, { reason: form.elements.reason?.value.trim() });

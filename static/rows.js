@@ -192,7 +192,7 @@ window.rows = (() => {
       const focused = old.contains(document.activeElement) && document.activeElement;
       old.replaceWith(li);
       if (focused) (li.querySelector(`[aria-label="${CSS.escape(focused.getAttribute("aria-label") ?? "")}"]`) ?? li).focus();
-    } else if (li.dataset.state) {
+    } else if (li.dataset.state || li.querySelector(".asked")) {
       put(li);
     }
     filterOne(li);
@@ -214,7 +214,7 @@ window.rows = (() => {
   function tidy() {
     for (const li of list.querySelectorAll("li.person")) {
       if (li.closest("[data-section]").dataset.section === li.dataset.state) continue;
-      if (li.dataset.state) put(li);
+      if (li.dataset.state || li.querySelector(".asked")) put(li);
       else li.remove();
     }
   }
@@ -227,7 +227,7 @@ window.rows = (() => {
   function filter() {
     const wanted = words(search.value);
     const strangers = list.querySelector('[data-section=""] ul');
-    strangers.replaceChildren();
+    strangers.replaceChildren(...[...strangers.children].filter((li) => li.querySelector(".asked")));
     for (const li of list.querySelectorAll("li.person")) filterOne(li, wanted);
     if (wanted.length) strangers.append(...walkIns(wanted));
     count();

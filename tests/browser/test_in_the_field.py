@@ -419,6 +419,58 @@ def test_a_new_version_replaces_the_old_one_and_keeps_the_outbox(
     expect(row(page, "Asha Rao")).to_contain_text("Present")
 
 
+def test_odd_orders_of_taps_without_a_network_arrive_as_they_ended(
+    app: Flask, open_as: OpenAs, people: People, today: Camp
+) -> None:
+    with app.app_context(), writing():
+        attendance.sign_up(people.admin, today)
+        attendance.mark_present(people.volunteer, today, by=people.admin)
+    page = ready(open_as(people.coordinator))
+    page.context.set_offline(True)
+    more(page, "Meera Krishnan", "Absent")  # the first may be on its way already, and stays as it is
+    expect(link(page)).to_contain_text("1 waiting")
+    row(page, "Imran Pasha").get_by_role("link", name="More for").click()
+    page.get_by_label("Reason").fill("mother ill")
+    page.keyboard.press("Enter")  # marks nobody anything
+    page.keyboard.press("Escape")
+    expect(row(page, "Imran Pasha")).to_have_attribute("data-state", "expected")
+    asha = row(page, "Asha Rao")
+    asha.get_by_role("button", name="Undo").click()
+    expect(asha).to_have_attribute("data-state", "expected")
+    page.get_by_role("button", name="Everyone who signed up is here").click()
+    page.get_by_role("button", name="Mark them all present").click()
+    expect(asha).to_have_attribute("data-state", "present")
+    asha.get_by_role("button", name="Undo").click()
+    expect(asha).to_have_attribute("data-state", "expected")
+    imran = row(page, "Imran Pasha")
+    imran.get_by_role("button", name="Undo").click()  # whom the other door marks meanwhile
+    expect(imran).to_have_attribute("data-state", "expected")
+    with app.app_context(), writing():
+        attendance.mark_present(people.other, today, by=people.admin)
+    page.context.set_offline(False)
+    expect(imran.locator("[data-answer]")).to_have_count(2, timeout=20_000)
+    expect(page.locator("#summary")).to_contain_text("marked present")
+    assert state(app, today, "Imran Pasha") is State.PRESENT
+    assert state(app, today, "Asha Rao") is State.EXPECTED
+
+
+def test_a_walk_in_that_was_refused_stays_in_sight(app: Flask, open_as: OpenAs, people: People, today: Camp) -> None:
+    page = ready(open_as(people.coordinator))
+    page.context.set_offline(True)
+    page.get_by_role("searchbox").fill("meera")
+    page.get_by_role("button", name="Add Meera Krishnan present").click()
+    with app.app_context(), writing():
+        accounts.deactivate(db.session.merge(people.admin))
+    page.context.set_offline(False)
+    mine = row(page, "Meera Krishnan")
+    expect(mine).to_contain_text("Not saved (present)", timeout=20_000)
+    page.get_by_role("searchbox").fill("")
+    expect(mine).to_be_visible()
+    page.reload()
+    ready(page)
+    expect(mine).to_contain_text("Not saved (present)")
+
+
 def test_old_news_that_comes_late_changes_nothing(open_as: OpenAs, people: People, today: Camp) -> None:
     page = ready(open_as(people.coordinator))
     old = row(page, "Imran Pasha").evaluate("each => each.outerHTML")

@@ -448,3 +448,30 @@ def test_a_mark_taken_back_that_changed_nothing_does_not_take_back_somebody_else
     assert [result["outcome"] for result in results] == ["done", "asked"]
     assert results[1]["said"] == "Meera Krishnan marked present as volunteer at 11:30."
     assert state(app, camps.today, people.volunteer) is State.PRESENT
+
+
+def test_ones_own_mark_and_a_known_reason_are_not_overwritten_either(
+    app: Flask, phone: Phone, other_phone: Phone, camps: Camps, people: People
+) -> None:
+    phone.send(mark(camps.today, people.coordinator))  # they marked themselves
+    (absent,) = other_phone.send(mark(camps.today, people.coordinator, "absent", base=None))
+    assert absent["outcome"] == "asked"
+    other_phone.send(mark(camps.today, people.volunteer, "excused", reason="hospital"))
+    phone.send(mark(camps.today, people.volunteer, "excused", base="expected"))
+    with app.app_context():
+        found = row_of(camps.today, people.volunteer).attendance
+        assert found is not None
+        assert found.reason == "hospital"
+
+
+def test_times_and_texts_that_no_database_holds_are_refused_and_the_rest_is_kept(
+    app: Flask, phone: Phone, camps: Camps, people: People
+) -> None:
+    times = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+    results = phone.send(
+        *(mark(camps.today, people.other) | {"made_at": made_at} for made_at in times),
+        mark(camps.today, people.volunteer, "excused", reason="a\x00b"),
+    )
+    assert [result["outcome"] for result in results] == ["refused", "refused", "done"]
+    deep = phone.client.post("/roll-call/sync", data="[" * 200_000, content_type="application/json", headers=JSON)
+    assert deep.status_code == 400

@@ -392,7 +392,8 @@ def _differs(found: Attendance | None, mark: Mark) -> bool:
 
 
 def _note(mark: Mark) -> str | None:
-    return " ".join(mark.reason.split())[:LONGEST_REASON] or None if mark.reason else None
+    printable = "".join(letter if letter.isprintable() else " " for letter in mark.reason or "")
+    return " ".join(printable.split())[:LONGEST_REASON] or None
 
 
 def _set(found: Attendance | None, person: Person, camp: Camp, mark: Mark, by: Person) -> Attendance | None:

@@ -8,11 +8,11 @@ not carried out but brought back as a question.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy import JSON, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -41,12 +41,20 @@ class Operation(Model):
     received_at: Mapped[datetime] = mapped_column(Instant)
 
 
+def _in_utc(instant: datetime) -> datetime:
+    """Raises :class:`ValueError` for an instant that UTC has no year for."""
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("this is no time of ours") from None
+
+
 class _Order(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: UUID
     camp: UUID
-    made_at: AwareDatetime
+    made_at: Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class MarkOrder(_Order):
@@ -233,7 +241,8 @@ def _mark(order: MarkOrder, person: Person, camp: Camp, by: Person, secret: str)
         case State.PRESENT:
             return attendance.mark_present(person, camp, by=by, camp_role=order.camp_role)
         case State.EXCUSED:
-            return attendance.excuse(person, camp, by=by, reason=order.reason)
+            known = found.reason if found and found.state is State.EXCUSED else None
+            return attendance.excuse(person, camp, by=by, reason=order.reason or known)
         case State.ABSENT:
             return attendance.mark_absent(person, camp, by=by)
         case State.EXPECTED:
@@ -254,7 +263,7 @@ def _decided_otherwise(order: MarkOrder, found: Attendance | None, by: Person) -
     if stands in undecided:
         return order.state not in undecided and order.base not in undecided
     assert found is not None
-    if found.presumed or found.marked_by_id == found.person_id:
+    if found.presumed or (found.declined_at and stands is State.EXCUSED):
         return False
     if order.unconfirmed and found.marked_by_id != by.id:
         return True  # the earlier mark found the same decided already, and changed nothing

@@ -39,7 +39,10 @@ def sync() -> ResponseReturnValue:
     what became of it: ``done``, ``refused`` or ``asked`` (somebody else decided differently).
     """
     request.max_content_length = MOST_BYTES
-    body = request.get_json(silent=True)
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:  # brackets within brackets, thousands deep
+        body = None
     sent = body.get("operations") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(sent, list):
         return answer(400, "This is not a batch of operations. Nothing was changed.")
