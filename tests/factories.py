@@ -6,8 +6,8 @@ from datetime import date, timedelta
 from webapp.database import db, writing
 from webapp.domain import accounts, attendance, badges, camps, credentials, rolls
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import CampRole
 from webapp.domain.camps import Camp, Site
+from webapp.domain.records import CampRole
 from webapp.domain.rolls import Row
 
 PASSWORD = "correct horse"
@@ -19,7 +19,8 @@ def person(
 ) -> Person:
     with writing():
         added = accounts.add_person(name, book_no=book_no, role=role)
-        added.is_active = is_active
+        if not is_active:
+            accounts.deactivate(added)
     return added
 
 
@@ -42,7 +43,7 @@ def camp(weeks_ago: int = 0, name: str = "Camp", at: Site | None = None, *, on: 
     """A camp some weeks ago, or in the future where that is negative; or on a date."""
     with writing():
         at = at or camps.default_site()
-        return camps.add_camp(at, name, on or at.today - timedelta(weeks=weeks_ago))
+        return attendance.add_camp(at, name, on or at.today - timedelta(weeks=weeks_ago))
 
 
 def weekly(number: int, name: str = "Camp", at: Site | None = None) -> list[Camp]:

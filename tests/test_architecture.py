@@ -12,18 +12,23 @@ ROOT = Path(__file__).parent.parent
 # Each imports only what stands before it.
 DOMAIN = (
     "errors",
+    "standings",
     "accounts",
     "credentials",
     "streaks",
     "camps",
     "badges",
     "cards",
+    "records",
+    "histories",
+    "settling",
     "attendance",
     "days",
     "rolls",
     "operations",
     "leaderboard",
     "organisation",
+    "history_file",
     "imports",
     "demo",
 )

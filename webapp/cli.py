@@ -13,17 +13,18 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from tqdm import tqdm
 
 from webapp.database import writing
-from webapp.domain import accounts, credentials, demo, imports, leaderboard
+from webapp.domain import accounts, credentials, demo, history_file, imports, leaderboard, settling
 from webapp.domain.accounts import Role
 from webapp.domain.badges import all_awards
 from webapp.domain.errors import DomainError, InvalidError
+from webapp.domain.history_file import Problem
 
 MOST_PROBLEMS = 50  # printed one by one
 
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    for command in (create_admin, set_password, seed, import_history, standings, awards):
+    for command in (create_admin, set_password, seed, import_history, standings, awards, verify):
         app.cli.add_command(command)
 
 
@@ -91,18 +92,22 @@ def seed(clear: bool, erase_real_data: bool) -> None:
 def import_history(file: Path, keep_good: bool) -> None:
     """Read a history from a CSV file and settle the badges. Nothing is stored unless all rows are good."""
     with _plain_words():
-        entries, problems = imports.read(file)
+        rows = history_file.read(file)
         try:
-            with writing(), tqdm(total=len(entries), unit="row", disable=None) as bar:
-                report = imports.store(entries, problems, keep_good=keep_good, progress=bar.update)
+            with (
+                tqdm(desc="read", unit=" rows", disable=None) as read,
+                tqdm(desc="settled", unit=" people", disable=None) as settled,
+                writing(),
+            ):
+                report = imports.store(rows, keep_good=keep_good, read=read.update, settled=settled.update)
         except imports.ImportRefused as refused:
-            _print_problems(refused.problems)
+            _print_problems(refused.problems, refused.number)
             raise InvalidError(
-                f"{len(refused.problems):,} bad row(s). Nothing was stored; --keep-good stores the good ones."
+                f"{refused.number:,} bad row(s). Nothing was stored; --keep-good stores the good ones."
             ) from None
-    _print_problems(report.problems)
+    _print_problems(report.problems, report.bad)
     click.echo(
-        f"{report.stored:,} rows stored, {report.unchanged:,} known already, {len(report.problems):,} refused; "
+        f"{report.stored:,} rows stored, {report.unchanged:,} known already, {report.bad:,} refused; "
         f"{report.new_people:,} new people, {report.new_camps:,} new camps, {report.new_badges:,} badges awarded, "
         f"{report.revoked_badges:,} revoked."
     )
@@ -112,11 +117,34 @@ def import_history(file: Path, keep_good: bool) -> None:
         )
 
 
-def _print_problems(problems: Sequence[imports.Problem]) -> None:
+def _print_problems(problems: Sequence[Problem], number: int) -> None:
     for problem in problems[:MOST_PROBLEMS]:
         click.echo(str(problem), err=True)
-    if len(problems) > MOST_PROBLEMS:
-        click.echo(f"… and {len(problems) - MOST_PROBLEMS:,} more.", err=True)
+    if number > MOST_PROBLEMS:
+        click.echo(f"… and {number - MOST_PROBLEMS:,} more.", err=True)
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Mend what differs.")
+@with_appcontext
+def verify(repair: bool) -> None:
+    """Recompute visits, streaks, standings and awards from attendance alone, and report what differs.
+
+    Ends with 1 where anything did; with --repair it is mended, and looked at again.
+    """
+    with _plain_words():
+        if repair:
+            with writing(), tqdm(desc="mended", unit=" people", disable=None) as bar:
+                settling.repair(progress=bar.update)
+        with tqdm(desc="verified", unit=" people", disable=None) as bar, writing():
+            number = 0
+            for difference in settling.differences(progress=bar.update):
+                number += 1
+                if number <= MOST_PROBLEMS:
+                    click.echo(str(difference))
+    if number:
+        raise click.ClickException(f"{number:,} difference(s); flask verify --repair mends them.")
+    click.echo("Everything agrees with the attendance.")
 
 
 @click.command()
@@ -125,11 +153,11 @@ def standings() -> None:
     """The leaderboard as CSV on standard output."""
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(("rank", "book_no", "name", "visits", "longest_streak", "current_streak", "badges"))
-    for line in leaderboard.all_standings():
+    for exported in leaderboard.export():
+        line, person = exported.line, exported.line.person
         badges = ";".join(badge.name for badge in line.badges)
-        person = line.person
         table.writerow(
-            (line.rank, person.book_no, person.name, line.visits, line.longest_streak, line.current_streak, badges)
+            (line.rank, person.book_no, person.name, line.visits, line.longest_streak, exported.current_streak, badges)
         )
 
 

@@ -1,16 +1,40 @@
 """The database: one SQLAlchemy handle, its two engines (SQLite, PostgreSQL) and the write transaction."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Dialect, Engine, MetaData, event, text, types
+from sqlalchemy import (
+    Column,
+    Connection,
+    CursorResult,
+    Delete,
+    Dialect,
+    Engine,
+    FromClause,
+    Insert,
+    MetaData,
+    Table,
+    Update,
+    Uuid,
+    delete,
+    event,
+    func,
+    insert,
+    text,
+    types,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.elements import ColumnElement
 
 
 class Base(DeclarativeBase):
@@ -113,6 +137,77 @@ def one_at_a_time(work: str) -> None:
     """
     if not is_sqlite():
         db.session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:work))"), {"work": work})
+
+
+def try_one_at_a_time(work: str) -> bool:
+    """Like :func:`one_at_a_time`, but where another transaction does this work it is not waited for."""
+    if is_sqlite():
+        return True
+    query = text("SELECT pg_try_advisory_xact_lock(hashtext(:work))")
+    return bool(db.session.scalar(query, {"work": work}))
+
+
+def upsert(model: type[Base], rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert rows, or where their primary key is there already give that row these values."""
+    if not rows:
+        return
+    table = model.__table__
+    assert isinstance(table, Table)
+    query = (sqlite if is_sqlite() else postgresql).insert(table)
+    values = {column.name: query.excluded[column.name] for column in table.c if not column.primary_key}
+    db.session.execute(query.on_conflict_do_update(index_elements=[*table.primary_key], set_=values), rows)
+
+
+def copy_rows(table: FromClause, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Insert many rows the quickest way the engine has, without holding them all: COPY, or in batches."""
+    assert isinstance(table, Table)
+    if is_sqlite():
+        remaining = iter(rows)
+        while batch := [dict(zip(columns, row, strict=True)) for row in islice(remaining, 5_000)]:
+            db.session.execute(insert(table), batch)
+        return
+    driver = db.session.connection().connection.driver_connection
+    assert driver is not None
+    names = ", ".join(f'"{column}"' for column in columns)
+    with driver.cursor() as cursor, cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+_scratch = MetaData()
+
+
+def scratch(name: str, *columns: Column[Any]) -> Table:
+    """A temporary table of each connection's own, emptied with every transaction; see :func:`clear`."""
+    return Table(name, _scratch, *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DELETE ROWS")
+
+
+def clear(*tables: Table) -> None:
+    """Make sure that the connection has these temporary tables, and that they are empty."""
+    for table in tables:
+        db.session.execute(CreateTable(table, if_not_exists=True))
+        db.session.execute(delete(table))
+
+
+def analyze(table: Table) -> None:
+    """Tell PostgreSQL's planner what is in a temporary table; nobody else does."""
+    if not is_sqlite():
+        db.session.execute(text(f'ANALYZE "{table.name}"'))
+
+
+def rows_changed(statement: Insert | Update | Delete) -> int:
+    """Execute a statement; how many rows it inserted, updated or deleted."""
+    options = {"preserve_rowcount": True, "synchronize_session": False}
+    result = db.session.execute(statement, execution_options=options)
+    assert isinstance(result, CursorResult)
+    return result.rowcount
+
+
+def new_id() -> ColumnElement[UUID]:
+    """A random UUID, made by the database."""
+    return (
+        func.gen_random_uuid(type_=Uuid) if not is_sqlite() else func.lower(func.hex(func.randomblob(16)), type_=Uuid)
+    )
 
 
 def is_sqlite() -> bool:

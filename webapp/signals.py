@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, Select, String, cast, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.database import db, is_sqlite
@@ -29,6 +29,14 @@ def announce(person_id: UUID, camp_id: UUID | None = None) -> None:
     if not is_sqlite():
         payload = f"{person_id} {camp_id or ''}"
         db.session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})
+
+
+def announce_all(person_ids: Select[tuple[UUID]]) -> None:
+    """As :func:`announce`, about all the people that a query names."""
+    if not is_sqlite():
+        named = person_ids.subquery()
+        payload = func.concat(cast(named.c[0], String), " ")
+        db.session.execute(select(func.count()).select_from(select(func.pg_notify(CHANNEL, payload)).subquery()))
 
 
 class Listener:

@@ -20,9 +20,9 @@ from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import accounts, attendance
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import State
 from webapp.domain.camps import Camp
 from webapp.domain.operations import Operation
+from webapp.domain.records import State
 from webapp.views import installed
 
 OpenAs = Callable[..., Page]

@@ -24,11 +24,11 @@ from tests.conftest import People
 from tests.test_server import ROOT, ask, free_port
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import attendance, badges, rolls
+from webapp.domain import attendance, badges, histories, rolls
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import Attendance
 from webapp.domain.camps import Camp
 from webapp.domain.operations import Operation
+from webapp.domain.records import Attendance
 
 PATIENCE = 60  # seconds until a wait gives up
 PAST = sum(number % 4 for number in range(60))  # attendances of earlier camps
@@ -245,7 +245,7 @@ def test_two_phones_without_a_network_and_a_server_that_dies(
             assert len(done) == len(set(done)) > 0
             assert db.session.scalar(select(func.count()).select_from(Attendance)) == len(rows) + PAST
             for person in db.session.scalars(select(Person)):
-                due = badges.earned(attendance.history_of(person.id), badges.definitions())
+                due = badges.earned(histories.history_of(person.id), badges.definitions())
                 assert {award.badge_id for award in badges.awards_of(person.id)} == due.keys(), person.name
         for phone in phones:  # and both screens agree with it
             for name, state in rows.items():

@@ -14,8 +14,8 @@ from tests.conftest import People
 from tests.factories import row_of
 from webapp.database import db, writing
 from webapp.domain import accounts, attendance, cards
-from webapp.domain.attendance import State
 from webapp.domain.camps import Camp
+from webapp.domain.records import State
 
 SIZE, FRAMES_PER_SECOND = 480, 10
 Film = Callable[..., Page]

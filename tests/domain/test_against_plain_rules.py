@@ -13,12 +13,13 @@ from tests import factories
 from tests.domain import plain
 from tests.domain.plain import PlainCamp
 from webapp.database import db, writing
-from webapp.domain import attendance, badges, camps
+from webapp.domain import attendance, badges, camps, histories, settling, standings
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import Attendance, CampRole
 from webapp.domain.badges import Award, Revocation
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
+from webapp.domain.records import Attendance, CampRole
+from webapp.domain.standings import Standing
 
 VERBS = (
     "present",
@@ -45,7 +46,7 @@ class World:
 
     def __init__(self) -> None:
         with writing():
-            for table in (Revocation, Award, Attendance, Camp, Person):
+            for table in (Revocation, Award, Attendance, Camp, Standing, Person, standings.tally):
                 db.session.execute(delete(table))
         db.session.expunge_all()
         self.today = camps.default_site().today
@@ -141,12 +142,15 @@ class World:
 
     def check(self) -> None:
         for person in self.people:
-            history = attendance.history_of(person.id)
+            history = histories.history_of(person.id)
             assert len(history.visits) == plain.visits(self.plain_camps, person.name, self.today)
             assert (history.longest_streak, history.current_streak) == plain.runs(
                 self.plain_camps, person.name, self.today
             )
             assert set(factories.badge_names(person)) == self.held_badges[person.name]
+        with writing():
+            said = [str(each) for each in settling.differences()]
+        assert said == []
 
 
 @pytest.mark.usefixtures("app")

@@ -10,10 +10,10 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, badge_names, weekly
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import attendance, badges, camps
-from webapp.domain.attendance import CampRole, State
+from webapp.domain import attendance, badges, camps, histories
 from webapp.domain.badges import Award, Revocation
 from webapp.domain.errors import ConflictError
+from webapp.domain.records import CampRole, State
 
 
 def award_of(people: People, name: str) -> Award:
@@ -36,7 +36,7 @@ def test_undo_revokes_and_says_who_when_why(people: People) -> None:
 def test_a_badge_earned_again_is_the_same_award_without_celebration(people: People) -> None:
     (camp,) = weekly(1)
     attend(people.volunteer, [camp], people.coordinator)
-    before = award_of(people, "First Step").id, award_of(people, "First Step").earned_at
+    before = award_of(people, "First Step").badge_id, award_of(people, "First Step").earned_at
     with clock.stopped_at(SUNDAY + timedelta(hours=1)):
         with writing():
             attendance.undo(people.volunteer, camp, by=people.coordinator)
@@ -45,10 +45,10 @@ def test_a_badge_earned_again_is_the_same_award_without_celebration(people: Peop
     after = award_of(people, "First Step")
     assert outcome.badges.new == []
     assert [badge.name for badge in outcome.badges.returned] == ["First Step"]
-    assert (after.id, after.earned_at) == before
+    assert (after.badge_id, after.earned_at) == before
     revocation = db.session.scalars(select(Revocation)).one()
     assert revocation.returned_at == SUNDAY + timedelta(hours=1)
-    assert badges.ever_revoked(people.volunteer.id) == {after.id}
+    assert badges.ever_revoked(people.volunteer.id) == {after.badge_id}
 
 
 def test_only_what_the_mark_supported_goes(people: People) -> None:
@@ -69,7 +69,7 @@ def test_another_role_is_a_correction(people: People) -> None:
     with writing():
         outcome = attendance.mark_present(people.volunteer, camps_[1], by=people.coordinator, camp_role=CampRole.DOCTOR)
     assert [badge.name for badge in outcome.badges.revoked] == ["Certified Volunteer", "On a Roll"]
-    assert attendance.history_of(people.volunteer.id).longest_streak == 2  # skipped, not broken
+    assert histories.history_of(people.volunteer.id).longest_streak == 2  # skipped, not broken
 
 
 def test_an_excuse_keeps_the_run(people: People) -> None:
@@ -107,11 +107,11 @@ def test_a_cancelled_camp_may_add_a_badge_and_takes_none(people: People) -> None
     assert "On a Roll" in badge_names(people.volunteer)
     assert award_of(people, "On a Roll").camp_id == camps_[3].id
     assert badge_names(people.other) == ["First Step"]
-    assert attendance.history_of(people.other.id).visits == []
+    assert histories.history_of(people.other.id).visits == []
     with writing():
         attendance.reinstate_camp(camps_[2])
     assert "On a Roll" in badge_names(people.volunteer)
-    assert len(attendance.history_of(people.other.id).visits) == 1
+    assert len(histories.history_of(people.other.id).visits) == 1
 
 
 def test_an_award_names_the_camp_that_completes_it_also_after_a_correction(people: People) -> None:
@@ -209,4 +209,4 @@ def test_streaks_are_of_one_site_and_dates_local_to_it(people: People) -> None:
         attendance.mark_present(people.volunteer, there, by=people.coordinator)
     with clock.stopped_at(SUNDAY + timedelta(days=1)):
         attend(people.volunteer, [there], people.coordinator)
-        assert attendance.history_of(people.volunteer.id).longest_streak == 3
+        assert histories.history_of(people.volunteer.id).longest_streak == 3

@@ -13,7 +13,7 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, badge_names, weekly
 from webapp.database import db, writing
-from webapp.domain import attendance, badges
+from webapp.domain import attendance, badges, histories
 from webapp.domain.accounts import Person
 from webapp.domain.badges import Award
 from webapp.domain.camps import Camp
@@ -55,7 +55,7 @@ def test_a_missed_camp_breaks_the_run(people: People) -> None:
     camps = weekly(4)
     attend(people.volunteer, [camps[0], camps[1], camps[3]], people.coordinator)
     assert badge_names(people.volunteer) == ["First Step", "Certified Volunteer"]
-    assert attendance.history_of(people.volunteer.id).longest_streak == 2
+    assert histories.history_of(people.volunteer.id).longest_streak == 2
 
 
 def test_an_earned_badge_is_not_given_again(people: People) -> None:
@@ -131,7 +131,7 @@ def test_concurrent_evaluation_loses_nothing_and_duplicates_nothing(app: Flask, 
     assert failures == []
     assert badge_names(people.volunteer) == ["First Step", "Certified Volunteer", "On a Roll"]
     assert len(badges.awards_of(people.volunteer.id)) == 3
-    assert len(attendance.history_of(people.volunteer.id).visits) == 4
+    assert len(histories.history_of(people.volunteer.id).visits) == 4
 
 
 def test_undo_and_mark_at_once_end_in_one_of_the_two(app: Flask, people: People) -> None:
@@ -143,7 +143,7 @@ def test_undo_and_mark_at_once_end_in_one_of_the_two(app: Flask, people: People)
     ]
     assert together(app, jobs * 3) == []
     db.session.commit()
-    present = len(attendance.history_of(people.volunteer.id).visits) == 1
+    present = len(histories.history_of(people.volunteer.id).visits) == 1
     assert badge_names(people.volunteer) == (["First Step"] if present else [])
 
 

@@ -9,12 +9,12 @@ from tests import factories
 from tests.conftest import SUNDAY, People
 from tests.factories import badge_names
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, badges, camps, imports
+from webapp.domain import accounts, attendance, badges, camps, histories, history_file, imports
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import Attendance, State
 from webapp.domain.camps import Camp, Site
 from webapp.domain.errors import InvalidError
 from webapp.domain.imports import ImportRefused, Report
+from webapp.domain.records import Attendance, State
 
 HEADER = "book_no,name,site,camp,camp_date,camp_role,attended"
 
@@ -26,9 +26,9 @@ def put(tmp_path: Path, *lines: str, header: str = HEADER, encoding: str = "utf-
 
 
 def run(file: Path, *, keep_good: bool = False) -> Report:
-    entries, problems = imports.read(file)
+    rows = history_file.read(file)
     with writing():
-        return imports.store(entries, problems, keep_good=keep_good)
+        return imports.store(rows, keep_good=keep_good)
 
 
 def stored() -> list[int]:
@@ -69,7 +69,7 @@ def test_columns_in_any_order_and_optional_ones_missing(tmp_path: Path) -> None:
     run(put(tmp_path, "2026-04-05,Camp,Asha Rao,7", header="camp_date,camp,name,book_no"))
     asha = accounts.by_book_no(7)
     assert asha is not None
-    assert len(attendance.history_of(asha.id).visits) == 1
+    assert len(histories.history_of(asha.id).visits) == 1
     assert db.session.scalars(select(Camp)).one().site == camps.default_site()
 
 
@@ -127,18 +127,18 @@ def test_a_bad_row_is_named_and_nothing_stored(tmp_path: Path, row: str, reason:
 )
 def test_a_bad_header_is_refused_by_name(tmp_path: Path, header: str, said: str) -> None:
     with pytest.raises(InvalidError, match=said):
-        imports.read(put(tmp_path, header=header))
+        history_file.read(put(tmp_path, header=header))
 
 
 def test_a_wrong_encoding_is_refused(tmp_path: Path) -> None:
     file = put(tmp_path, "6,Good,,Camp,2026-04-05,,", "7,Zoë,,Camp,2026-04-05,,", encoding="latin-1")
     with pytest.raises(InvalidError, match="not UTF-8"):
-        imports.read(file)
+        run(file)
 
 
 def test_a_file_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match="cannot be read"):
-        imports.read(tmp_path / "nothing.csv")
+        history_file.read(tmp_path / "nothing.csv")
 
 
 def test_rows_that_contradict_each_other_are_refused(tmp_path: Path) -> None:

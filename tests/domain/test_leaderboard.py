@@ -12,7 +12,7 @@ def test_equal_visits_share_a_rank_and_stand_by_name(people: People) -> None:
     attend(zoe, camps[:2], people.coordinator)
     attend(bala, camps[1:], people.coordinator)
     attend(people.coordinator, camps, people.admin)
-    lines = leaderboard.standings(0, 50)
+    lines = leaderboard.lines()
     assert [(line.rank, line.person.name, line.visits, line.longest_streak) for line in lines] == [
         (1, "Asha Rao", 3, 3),
         (2, "Bala Iyer", 2, 2),
@@ -24,11 +24,11 @@ def test_equal_visits_share_a_rank_and_stand_by_name(people: People) -> None:
 
 
 def test_a_rank_holds_across_slices(people: People) -> None:
-    whole = leaderboard.standings(0, 50)
-    assert [leaderboard.standings(place, 1)[0] for place in range(len(whole))] == whole
-    assert list(leaderboard.all_standings()) == whole
+    whole = leaderboard.lines()
+    assert [leaderboard.lines(offset=place, limit=1)[0] for place in range(len(whole))] == whole
+    assert [exported.line for exported in leaderboard.export()] == whole
 
 
 def test_only_active_volunteers(people: People) -> None:
     factories.person("Another Admin", role=Role.ADMIN)
-    assert {line.person.name for line in leaderboard.standings(0, 50)} == {"Asha Rao", "Imran Pasha"}
+    assert {line.person.name for line in leaderboard.lines()} == {"Asha Rao", "Imran Pasha"}

@@ -8,9 +8,9 @@ from tests.factories import attend, badge_names, row_of, weekly
 from webapp.database import db, writing
 from webapp.domain import accounts, attendance, badges, rolls
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import CampRole, State
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
+from webapp.domain.records import CampRole, State
 
 pytestmark = pytest.mark.usefixtures("context")
 

@@ -9,10 +9,10 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, row_of, weekly
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import attendance, days, rolls
-from webapp.domain.attendance import State
+from webapp.domain import attendance, days, histories, rolls
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
+from webapp.domain.records import State
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -59,7 +59,7 @@ def test_an_excused_camp_does_not_break_the_run_once_it_is_held(people: People) 
         attendance.say_not_coming(people.volunteer, coming)
     with clock.stopped_at(SUNDAY + timedelta(weeks=2)):
         attend(people.volunteer, [after], people.coordinator)
-        history = attendance.history_of(people.volunteer.id)
+        history = histories.history_of(people.volunteer.id)
         assert (history.longest_streak, history.current_streak) == (3, 3)
 
 

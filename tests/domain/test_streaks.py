@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from webapp.domain.streaks import Calendar, Step, walk
+from webapp.domain.streaks import MarkedDate, Step, walk
 
 STEPS = {"v": Step.VISIT, "s": Step.SKIPPED, "m": Step.MISSED}
 
@@ -35,42 +35,18 @@ def day(number: int) -> date:
 )
 def test_one_camp_a_date(life: str, longest: int, current: int) -> None:
     """A dash is a camp of which nothing is known of the person. Today is long after."""
-    calendar = Calendar({day(number): 1 for number in range(1, len(life) + 1)}, today=day(31))
-    marks = {day(number): [STEPS[letter]] for number, letter in enumerate(life, 1) if letter != "-"}
-    runs = walk(calendar, marks)
+    runs = walk(marked(life), missed_since=life.endswith("-"))
     assert (runs.longest, runs.current) == (longest, current)
 
 
-def test_several_camps_on_a_date_are_one_step() -> None:
-    calendar = Calendar({day(1): 2, day(2): 1}, today=day(31))
-    runs = walk(calendar, {day(1): [Step.VISIT, Step.VISIT], day(2): [Step.VISIT]})
-    assert runs.longest == 2
-
-
-@pytest.mark.parametrize(("of_two", "longest"), [("vm", 2), ("vs", 2), ("sm", 1), ("mm", 1)])
-def test_the_best_of_a_date_makes_the_step(of_two: str, longest: int) -> None:
-    calendar = Calendar({day(1): 1, day(2): 2}, today=day(31))
-    runs = walk(calendar, {day(1): [Step.VISIT], day(2): [STEPS[letter] for letter in of_two]})
-    assert runs.longest == longest
-
-
-def test_a_camp_of_today_not_yet_marked_breaks_nothing() -> None:
-    calendar = Calendar({day(1): 1, day(2): 1}, today=day(2))
-    assert walk(calendar, {day(1): [Step.VISIT]}).current == 1
-
-
-def test_a_camp_of_yesterday_not_marked_breaks_the_current_run() -> None:
-    calendar = Calendar({day(1): 1, day(2): 1}, today=day(3))
-    assert walk(calendar, {day(1): [Step.VISIT]}).current == 0
-
-
-def test_absent_today_breaks_the_run_once_every_camp_of_today_is_marked() -> None:
-    marks = {day(1): [Step.VISIT], day(2): [Step.MISSED]}
-    assert walk(Calendar({day(1): 1, day(2): 2}, today=day(2)), marks).current == 1
-    assert walk(Calendar({day(1): 1, day(2): 1}, today=day(2)), marks).current == 0
+def marked(life: str) -> list[MarkedDate]:
+    return [
+        MarkedDate(day(number), STEPS[letter], gap=life[max(0, number - 2)] == "-")
+        for number, letter in enumerate(life, 1)
+        if letter != "-"
+    ]
 
 
 def test_each_length_has_the_date_it_was_first_reached() -> None:
-    calendar = Calendar({day(number): 1 for number in range(1, 8)}, today=day(31))
-    marks = {day(number): [Step.VISIT] for number in (1, 2, 4, 5, 6)}
-    assert walk(calendar, marks).reached == {1: day(1), 2: day(2), 3: day(6)}
+    runs = walk(marked("vv-vvv-"), missed_since=True)
+    assert runs.reached == {1: day(1), 2: day(2), 3: day(6)}

@@ -14,8 +14,8 @@ from tests.views.conftest import HTMX, Camps
 from webapp.database import db, writing
 from webapp.domain import attendance, cards
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import State
 from webapp.domain.errors import InvalidError
+from webapp.domain.records import State
 
 As = Callable[[Person], FlaskClient]
 

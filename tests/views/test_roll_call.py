@@ -14,8 +14,8 @@ from tests.views.conftest import HTMX, Camps
 from webapp.database import writing
 from webapp.domain import attendance
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import CampRole, State
 from webapp.domain.camps import Camp
+from webapp.domain.records import CampRole, State
 
 As = Callable[[Person], FlaskClient]
 

@@ -20,9 +20,9 @@ from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import accounts, attendance, cards, rolls
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import CampRole, State
 from webapp.domain.camps import Camp
 from webapp.domain.operations import Operation
+from webapp.domain.records import CampRole, State
 
 As = Callable[[Person], FlaskClient]
 JSON = {"Accept": "application/json"}

@@ -14,6 +14,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, Model, choice, db, one_at_a_time
+from webapp.domain import standings
 from webapp.domain.errors import ConflictError, InvalidError
 
 LONGEST_NAME = 120
@@ -44,6 +45,8 @@ class Person(Model):
     # Goes up when the password changes or the account is switched off; sessions and tokens carry it.
     session_no: Mapped[int] = mapped_column(default=1)
     card_no: Mapped[int] = mapped_column(default=1)
+    # They asked not to be on any leaderboard. Badges and cabinet stay.
+    opted_out: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Instant, default=clock.now)
 
     def __repr__(self) -> str:
@@ -53,6 +56,18 @@ class Person(Model):
     def may_mark(self) -> bool:
         """Coordinators and admins mark attendance and open anyone's cabinet."""
         return self.role in (Role.COORDINATOR, Role.ADMIN)
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether leaderboards show them: active volunteers who have not opted out. Every list, rank, count
+        and export of a leaderboard goes by what :mod:`webapp.domain.standings` keeps of this.
+        """
+        return self.role is Role.VOLUNTEER and self.is_active and not self.opted_out
+
+
+def listed() -> ColumnElement[bool]:
+    """:attr:`Person.is_listed` as an SQL condition."""
+    return and_(Person.role == Role.VOLUNTEER, Person.is_active, ~Person.opted_out)
 
 
 def fold(text: str) -> str:
@@ -115,11 +130,13 @@ def add_person(
         search_name=fold(name),
         role=role,
         is_active=True,
+        opted_out=False,
         session_no=1,
         card_no=1,
     )
     db.session.add(person)
     db.session.flush()
+    standings.enter([person])
     return person
 
 
@@ -153,9 +170,18 @@ def end_sessions(person: Person) -> None:
 
 
 def deactivate(person: Person) -> None:
-    """Switch an account off: sessions and tokens end, the history stays."""
+    """Switch an account off: sessions and tokens end, the history stays, leaderboards forget them."""
     person.is_active = False
     end_sessions(person)
+    standings.relist(person)
+
+
+def opt_out(person: Person, out: bool = True) -> None:
+    """Take somebody off every leaderboard as they wish, or with ``out`` false put them back."""
+    lock([person.id])
+    person.opted_out = out
+    db.session.flush()
+    standings.relist(person)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +205,11 @@ def search(query: str) -> Search:
         exact = case((Person.book_no == min(int(words[0]), LARGEST_BOOK_NO), 0), else_=1)
         return Search(or_(numbered, named), (exact, Person.book_no))
     return Search(named, by_name)
+
+
+def find_listed(query: str, most: int) -> list[Person]:
+    """The first people that match and may stand on leaderboards."""
+    return list(db.session.scalars(find(query).where(listed()).limit(most)))
 
 
 def find(query: str = "", role: Role | None = None) -> Select[tuple[Person]]:

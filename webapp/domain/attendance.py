@@ -1,78 +1,31 @@
-"""Attendance: who was at which camp, and the verbs of the coordinator's table.
+"""Attendance: the verbs of the coordinator's table.
 
 A verb says what the state *is* to be, so repeating it changes nothing. Each of them holds the camp and
-the person, compares the history before and after, and settles the badges in the same transaction;
-the caller commits. Pages and the API only ever change attendance through these verbs.
+the person, compares the history before and after, and settles the badges and standings in the same
+transaction; the caller commits. Pages and the API only ever change attendance through these verbs.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, and_, select
-from sqlalchemy.orm import Mapped, mapped_column, relationship
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Select, select
 
 from webapp import clock
-from webapp.database import Instant, Model, choice, db, one_at_a_time
-from webapp.domain import accounts, badges, camps
+from webapp.database import db, one_at_a_time
+from webapp.domain import accounts, badges, camps, histories, settling, standings
 from webapp.domain.accounts import Person
-from webapp.domain.badges import Change, HeldCamp, History, Settlement
-from webapp.domain.camps import Camp, Status
+from webapp.domain.badges import Change, Reached, Settlement
+from webapp.domain.camps import USUAL_START, Camp, Site, Status
 from webapp.domain.errors import ConflictError
-from webapp.domain.streaks import Calendar, Step, walk
+from webapp.domain.records import LONGEST_REASON, Attendance, CampRole, State, is_marked
+from webapp.domain.standings import ALL_TIME, EVERYWHERE, OVERALL, RECENT, Board, Figures
+from webapp.domain.streaks import Step, after
 from webapp.signals import announce
 
 T = TypeVar("T")
-
-LONGEST_REASON = 200  # characters
-
-
-class CampRole(StrEnum):
-    """What somebody does at a camp. Only a volunteer's presence is a visit."""
-
-    VOLUNTEER = "volunteer"
-    DOCTOR = "doctor"
-    COORDINATOR = "coordinator"
-
-
-class State(StrEnum):
-    """Where one person stands with one camp."""
-
-    EXPECTED = "expected"
-    PRESENT = "present"
-    EXCUSED = "excused"
-    ABSENT = "absent"
-
-
-class Attendance(Model):
-    """One person at one camp; the key allows it once."""
-
-    __tablename__ = "attendance"
-    __table_args__ = (Index(None, "camp_id", "changed_at"),)
-
-    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"), primary_key=True)
-    camp_id: Mapped[UUID] = mapped_column(ForeignKey("camp.id"), primary_key=True)
-    camp_role: Mapped[CampRole] = mapped_column(choice(CampRole, "camp_role"))
-    state: Mapped[State] = mapped_column(choice(State, "state"))
-    reason: Mapped[str | None] = mapped_column(String(LONGEST_REASON))
-    # The camp role they signed up in, which a mark in another role must not make forgotten.
-    signed_up_as: Mapped[CampRole | None] = mapped_column(choice(CampRole, "signed_up_as"))
-    # They said themselves, before the camp, that they cannot come; a mark that is undone must not forget it.
-    declined_at: Mapped[datetime | None] = mapped_column(Instant)
-    # Absent because the roll call was closed, not because anybody said so.
-    presumed: Mapped[bool] = mapped_column(default=False)
-    marked_at: Mapped[datetime | None] = mapped_column(Instant)
-    marked_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
-    left_at: Mapped[datetime | None] = mapped_column(Instant)
-    created_at: Mapped[datetime] = mapped_column(Instant, default=clock.now)
-    changed_at: Mapped[datetime] = mapped_column(Instant, default=clock.now)
-    person: Mapped[Person] = relationship(foreign_keys=[person_id])
-    camp: Mapped[Camp] = relationship()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,77 +34,6 @@ class Outcome:
 
     attendance: Attendance | None
     badges: Settlement = field(default_factory=Settlement)
-
-
-def is_visit() -> ColumnElement[bool]:
-    """The SQL condition on ``Attendance`` joined to ``Camp`` that makes a visit of it."""
-    return and_(Attendance.state == State.PRESENT, Attendance.camp_role == CampRole.VOLUNTEER, camps.held())
-
-
-# --- histories -----------------------------------------------------------------------------------
-
-Marks = dict[HeldCamp, Step]
-"""What is known of one person: their marked camps, and what each was for them."""
-
-
-def step_of(state: State, camp_role: CampRole) -> Step:
-    """What one marked attendance is on the walk."""
-    if state is State.PRESENT:
-        return Step.VISIT if camp_role is CampRole.VOLUNTEER else Step.SKIPPED
-    return Step.SKIPPED if state is State.EXCUSED else Step.MISSED
-
-
-def history_of(person_id: UUID) -> History:
-    """One person's visits and runs, on today's calendar."""
-    return histories_of([person_id])[person_id]
-
-
-def histories_of(person_ids: Collection[UUID]) -> dict[UUID, History]:
-    """The histories of several people, in three queries whatever their number."""
-    marks = marks_of(person_ids)
-    calendars = calendars_for(marks.values())
-    return {person_id: history(of_one, calendars) for person_id, of_one in marks.items()}
-
-
-def marks_of(person_ids: Collection[UUID]) -> dict[UUID, Marks]:
-    """Everything but mere sign-ups that is stored of these people for held camps."""
-    marks: dict[UUID, Marks] = {person_id: {} for person_id in person_ids}
-    query = (
-        select(
-            Attendance.person_id,
-            Attendance.state,
-            Attendance.camp_role,
-            Camp.camp_date,
-            Camp.start_time,
-            Camp.name,
-            Camp.id,
-            Camp.site_id,
-        )
-        .join(Camp, Camp.id == Attendance.camp_id)
-        .where(Attendance.person_id.in_(person_ids), Attendance.state != State.EXPECTED, camps.held())
-    )
-    for person_id, state, camp_role, *camp in db.session.execute(query):
-        marks[person_id][HeldCamp(*camp)] = step_of(state, camp_role)
-    return marks
-
-
-def calendars_for(marks: Iterable[Marks]) -> dict[UUID, Calendar]:
-    """The calendars of the sites that appear in the marks."""
-    return camps.calendars({camp.site_id for of_one in marks for camp in of_one})
-
-
-def history(marks: Marks, calendars: Mapping[UUID, Calendar]) -> History:
-    """The history that somebody's marks make on the calendars of their sites."""
-    # Marks and calendars are read one after the other: a camp cancelled in between is on no calendar.
-    marks = {camp: step for camp, step in marks.items() if camp.camp_date in calendars[camp.site_id].position}
-    steps_at: dict[UUID, dict[date, list[Step]]] = defaultdict(lambda: defaultdict(list))
-    for camp, step in marks.items():
-        steps_at[camp.site_id][camp.camp_date].append(step)
-    runs = {site_id: walk(calendars[site_id], steps) for site_id, steps in steps_at.items()}
-    return History(sorted(camp for camp, step in marks.items() if step is Step.VISIT), runs)
-
-
-# --- the verbs of the table ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +58,8 @@ def sign_up(person: Person, camp: Camp, camp_role: CampRole = CampRole.VOLUNTEER
         raise ConflictError(f"{camp.name} was cancelled, so nobody can sign up. Nothing was changed.")
     found = _lock(person, camp)
     if found is None:
-        found = Attendance(
-            person_id=person.id,
-            camp_id=camp.id,
-            camp_role=camp_role,
-            state=State.EXPECTED,
-            signed_up_as=camp_role,
-        )
+        found = Attendance.at(camp, person)
+        found.camp_role, found.state, found.signed_up_as = camp_role, State.EXPECTED, camp_role
         db.session.add(found)
     elif found.signed_up_as is None:
         found.signed_up_as = camp_role
@@ -305,7 +182,12 @@ def _locked(people: Sequence[Person], camp: Camp) -> dict[UUID, Attendance]:
     """Hold these people, and read what is stored of them at the camp now."""
     ids = [person.id for person in people]
     accounts.lock(ids)
-    query = select(Attendance).where(Attendance.camp_id == camp.id, Attendance.person_id.in_(ids))
+    query = select(Attendance).where(
+        Attendance.person_id.in_(ids),
+        Attendance.site_id == camp.site_id,
+        Attendance.camp_date == camp.camp_date,
+        Attendance.camp_id == camp.id,
+    )
     found = db.session.scalars(query.execution_options(populate_existing=True))
     return {attendance.person_id: attendance for attendance in found}
 
@@ -358,26 +240,68 @@ def _apply(camp: Camp, people: Sequence[Person], mark: Mark, *, by: Person) -> d
     if not changing:
         return outcomes
 
-    marks = marks_of([person.id for person in changing])
-    here = HeldCamp(camp.camp_date, camp.start_time, camp.name, camp.id, camp.site_id)
-    calendars = calendars_for([*marks.values(), {here: Step.MISSED}])
-    changes = []
+    if len(changing) == 1:
+        (person,) = changing
+        settlement = _forward(person, camp, found.get(person.id), mark)
+        if settlement is not None:
+            attendance = _set(found.get(person.id), person, camp, mark, by)
+            db.session.flush()
+            announce(person.id, camp.id)
+            return outcomes | {person.id: Outcome(attendance, settlement)}
+    ids = [person.id for person in changing]
+    before = histories.histories_of(ids)
     for person in changing:
-        before = history(marks[person.id], calendars)
-        attendance = _set(found.get(person.id), person, camp, mark, by)
-        outcomes[person.id] = Outcome(attendance)
-        marks[person.id].pop(here, None)
-        if attendance and attendance.state is not State.EXPECTED:
-            marks[person.id][here] = step_of(attendance.state, attendance.camp_role)
-        changes.append(Change(person.id, history(marks[person.id], calendars), before))
+        outcomes[person.id] = Outcome(_set(found.get(person.id), person, camp, mark, by))
     db.session.flush()
+    now = histories.histories_of(ids)
+    changes = [Change(person_id, now[person_id], before[person_id]) for person_id in ids]
     settled = badges.settle(changes, reason=f"{camp.name}: {mark.why}"[:200], by=by)
-    for person in changing:
-        announce(person.id, camp.id)
+    settling.restate(select(Person.id).where(Person.id.in_(ids)))
+    for person_id in ids:
+        announce(person_id, camp.id)
     return {
         person_id: Outcome(each.attendance, settled.get(person_id, Settlement()))
         for person_id, each in outcomes.items()
     }
+
+
+def _forward(person: Person, camp: Camp, found: Attendance | None, mark: Mark) -> Settlement | None:
+    """Settle a mark that makes a visit of a camp after all others somebody came to: what a table does all
+    day, and what costs the same however long their history is. Nothing is done for any other mark.
+    """
+    role = mark.camp_role or (found.camp_role if found else CampRole.VOLUNTEER)
+    if mark.state is not State.PRESENT or role is not CampRole.VOLUNTEER or (found and found.step is Step.VISIT):
+        return None
+    periods = [ALL_TIME, camp.camp_date.year, *([RECENT] if camp.camp_date >= camp.site.recent_from else [])]
+    kept = standings.figures_of(person.id, (EVERYWHERE, camp.site_id), periods)
+    overall = kept.get(OVERALL)
+    if overall is None or (overall.last_visit and overall.last_visit >= camp.camp_date):
+        return None
+    last = kept.get(Board(camp.site_id, ALL_TIME), Figures()).last_visit
+    gap = last is not None and histories.missed_between(person.id, camp.site_id, last, camp.camp_date)
+    reached: dict[Board, Figures] = {}
+    for period in periods:
+        here, everywhere = Board(camp.site_id, period), Board(EVERYWHERE, period)
+        run = after(kept.get(here, Figures()).run, Step.VISIT, gap=gap)
+        reached[here] = _one_more(kept.get(here, Figures()), run, camp.camp_date)
+        reached[everywhere] = replace(_one_more(kept.get(everywhere, Figures()), run, camp.camp_date), run=0)
+    settlement = badges.settle_forward(person.id, camp.id, _reached(overall), _reached(reached[OVERALL]))
+    if settlement is not None:
+        earned = len(settlement.new) + len(settlement.returned)
+        now = {board: replace(figures, badges=figures.badges + earned) for board, figures in reached.items()}
+        standings.put(person, kept, now)
+    return settlement
+
+
+def _one_more(figures: Figures, run: int, day: date) -> Figures:
+    """Figures with one more visit, which made a run of so many."""
+    return replace(
+        figures, visits=figures.visits + 1, longest_streak=max(figures.longest_streak, run), run=run, last_visit=day
+    )
+
+
+def _reached(figures: Figures) -> Reached:
+    return Reached(figures.visits, figures.longest_streak)
 
 
 def _differs(found: Attendance | None, mark: Mark) -> bool:
@@ -406,7 +330,7 @@ def _set(found: Attendance | None, person: Person, camp: Camp, mark: Mark, by: P
         if found.state is State.EXCUSED:
             found.declined_at = None
     if found is None:
-        found = Attendance(person_id=person.id, camp_id=camp.id)
+        found = Attendance.at(camp, person)
         db.session.add(found)
     if state is None:
         db.session.delete(found)
@@ -421,16 +345,30 @@ def _set(found: Attendance | None, person: Person, camp: Camp, mark: Mark, by: P
 
 # --- settling without a mark ---------------------------------------------------------------------
 
-CHUNK = 500  # people settled at a time, so that memory does not grow with the organisation
-
 
 def evaluate(person: Person) -> Settlement:
     """Award whatever is due to one person, and revoke nothing."""
     accounts.lock([person.id])
-    settlement = badges.settle([Change(person.id, history_of(person.id))])[person.id]
+    settlement = badges.settle([Change(person.id, histories.history_of(person.id))])[person.id]
     if settlement:
+        settling.restate(select(Person.id).where(Person.id == person.id))
         announce(person.id)
     return settlement
+
+
+def add_camp(site: Site, name: str, camp_date: date, start_time: time = USUAL_START) -> Camp:
+    """Put a camp on a site's calendar. One of the past, forgotten until now, may break runs that went over
+    its date; by the contract it takes no badge away.
+
+    Raises :class:`ConflictError` where the site has a camp of that name on that date.
+    """
+    camp = camps.add_camp(site, name, camp_date, start_time)
+    if camps.is_new_date(camp):
+        later = select(Attendance.person_id).where(
+            Attendance.site_id == site.id, Attendance.camp_date > camp_date, is_marked()
+        )
+        _settle(later)
+    return camp
 
 
 def cancel_camp(camp: Camp) -> None:
@@ -450,14 +388,16 @@ def _change_status(camp: Camp, status: Status) -> None:
         return
     camp.status = status
     db.session.flush()
-    touched = select(Attendance.person_id).join(Camp).where(Camp.site_id == camp.site_id).distinct()
-    for person_ids in chunks(db.session.scalars(touched.order_by(Attendance.person_id)).all()):
-        accounts.lock(person_ids)
-        histories = histories_of(person_ids)
-        settled = badges.settle([Change(person_id, histories[person_id]) for person_id in person_ids])
-        for person_id, settlement in settled.items():
-            if settlement:
-                announce(person_id)
+    _settle(select(Attendance.person_id).where(Attendance.site_id == camp.site_id))
+
+
+def _settle(people: Select[tuple[UUID]]) -> None:
+    """Settle those whom a change of the calendar may touch."""
+    one_at_a_time("settling many people")
+    settling.settle(people)
+
+
+CHUNK = 500  # people whose histories are read at a time, so that memory does not grow with a list
 
 
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -4,14 +4,29 @@
 knows nothing of attendance; ``attendance`` calls it inside its own transaction.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from enum import StrEnum
 from functools import cached_property
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, insert, select, update
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Select,
+    String,
+    Uuid,
+    and_,
+    bindparam,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
@@ -48,14 +63,14 @@ class Badge(Model):
 
 
 class Award(Model):
-    """One badge earned by one person. It is never erased, only revoked; earned again, it returns."""
+    """One badge earned by one person, once: that is its key. It is never erased, only revoked; earned
+    again, it returns.
+    """
 
     __tablename__ = "award"
-    __table_args__ = (UniqueConstraint("person_id", "badge_id"),)
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
-    badge_id: Mapped[UUID] = mapped_column(ForeignKey("badge.id"))
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"), primary_key=True)
+    badge_id: Mapped[UUID] = mapped_column(ForeignKey("badge.id"), primary_key=True)
     camp_id: Mapped[UUID] = mapped_column(ForeignKey("camp.id"))
     earned_at: Mapped[datetime] = mapped_column(Instant)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -67,9 +82,14 @@ class Revocation(Model):
     """Who took an award away, when and why. It stays when the award returns."""
 
     __tablename__ = "revocation"
+    __table_args__ = (
+        ForeignKeyConstraint(["person_id", "badge_id"], ["award.person_id", "award.badge_id"]),
+        Index(None, "person_id", "badge_id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    award_id: Mapped[UUID] = mapped_column(ForeignKey("award.id"), index=True)
+    person_id: Mapped[UUID]
+    badge_id: Mapped[UUID]
     revoked_at: Mapped[datetime] = mapped_column(Instant)
     revoked_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id"))
     reason: Mapped[str] = mapped_column(String(200))
@@ -78,12 +98,12 @@ class Revocation(Model):
 
 @dataclass(frozen=True, slots=True, order=True)
 class HeldCamp:
-    """What a history keeps of a camp; ordered by date."""
+    """What a history keeps of a camp; ordered by date, time and, so that every engine agrees, by id."""
 
     camp_date: date
     start_time: time
-    camp_name: str
     camp_id: UUID
+    camp_name: str
     site_id: UUID
 
 
@@ -148,6 +168,8 @@ class Settlement:
     returned: Sequence[Badge] = ()
     """Revoked before and earned again: there, without a second celebration."""
     revoked: Sequence[Badge] = ()
+    at: datetime = field(default_factory=clock.now)
+    """When the new ones were earned, in UTC."""
 
     def __bool__(self) -> bool:
         return bool(self.new or self.returned or self.revoked)
@@ -199,9 +221,8 @@ def all_awards() -> Iterator[tuple[int, str, date, datetime]]:
 
 
 def ever_revoked(person_id: UUID) -> set[UUID]:
-    """The ids of a person's awards that were taken away at some time, whether or not they returned."""
-    query = select(Revocation.award_id).join(Award).where(Award.person_id == person_id)
-    return set(db.session.scalars(query))
+    """The ids of the badges that were taken from a person at some time, whether or not they returned."""
+    return set(db.session.scalars(select(Revocation.badge_id).where(Revocation.person_id == person_id)))
 
 
 def progress_of(history: History, awards: Iterable[Award]) -> list[Progress]:
@@ -229,14 +250,12 @@ def settle(
     *,
     reason: str = "",
     by: Person | None = None,
-    earned_at: Callable[[UUID, datetime], datetime] | None = None,
 ) -> dict[UUID, Settlement]:
     """Bring awards in line with histories, inside the caller's transaction.
 
     Every badge reached is awarded, naming the camp that completes it on today's calendar. Where the
     history ``before`` is given, the badges it reached and ``after`` does not are revoked, with ``reason``
     and ``by``; what today's calendar would not have given before is left alone. The people must be locked.
-    ``earned_at(camp_id, now)`` says when an award found later was earned; otherwise it is now.
     """
     badges = definitions()
     now = clock.now()
@@ -245,8 +264,6 @@ def settle(
     for known in db.session.scalars(query):
         existing[known.person_id][known.badge_id] = known
 
-    fresh: list[dict[str, object]] = []
-    given_back: list[UUID] = []
     settlements = {}
     for change in changes:
         awards = existing[change.person_id]
@@ -259,42 +276,133 @@ def settle(
             award = awards.get(badge.id)
             if badge.id in due:
                 camp_id = due[badge.id].camp_id
-                at = earned_at(camp_id, now) if earned_at else now
                 if award is None:
-                    fresh.append(_award(change.person_id, badge.id, camp_id, at))
                     new.append(badge)
                 elif award.revoked_at is not None:
-                    _give_back(award, camp_id, at)
-                    given_back.append(award.id)
                     returned.append(badge)
                 elif award.camp_id != camp_id:  # a correction moved the visit that completed it
                     award.camp_id = camp_id
             elif badge.id in lost and award is not None and award.revoked_at is None:
                 _revoke(award, reason, by)
                 revoked.append(badge)
-        settlements[change.person_id] = Settlement(new, returned, revoked)
-    if fresh:
-        db.session.execute(insert(Award), fresh)
-    if given_back:
-        open_ones = Revocation.award_id.in_(given_back), Revocation.returned_at.is_(None)
-        db.session.execute(update(Revocation).where(*open_ones).values(returned_at=now))
+        completed = {badge_id: visit.camp_id for badge_id, visit in due.items()}
+        _award(change.person_id, [badge.id for badge in new], completed, now)
+        give_back(change.person_id, [badge.id for badge in returned], completed, now)
+        settlements[change.person_id] = Settlement(new, returned, revoked, now)
     db.session.flush()
     return settlements
 
 
-def _award(person_id: UUID, badge_id: UUID, camp_id: UUID, at: datetime) -> dict[str, object]:
-    return {"id": uuid4(), "person_id": person_id, "badge_id": badge_id, "camp_id": camp_id, "earned_at": at}
+def take_back(changes: Sequence[Change], *, reason: str) -> int:
+    """Revoke what corrections cost, as :func:`settle` does, and award nothing yet; how many badges that were."""
+    badges = definitions()
+    number = 0
+    for change in changes:
+        assert change.before is not None
+        lost = earned(change.before, badges).keys() - earned(change.after, badges).keys()
+        query = select(Award).where(
+            Award.person_id == change.person_id, Award.badge_id.in_(lost), Award.revoked_at.is_(None)
+        )
+        for award in db.session.scalars(query).all() if lost else ():
+            _revoke(award, reason)
+            number += 1
+    db.session.flush()
+    return number
 
 
-def _revoke(award: Award, reason: str, by: Person | None) -> None:
-    award.revoked_at = clock.now()
-    db.session.add(
-        Revocation(award_id=award.id, revoked_at=award.revoked_at, revoked_by_id=by.id if by else None, reason=reason)
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far somebody is by both criteria."""
+
+    visits: int
+    longest_streak: int
+
+
+def settle_forward(person_id: UUID, camp_id: UUID, before: Reached, after: Reached) -> Settlement | None:
+    """Award what one more visit reached, the latest somebody has: it takes nothing away, and completes
+    whatever it reaches. Nothing is done, and nothing answered, where only the whole history can tell (see
+    :func:`settle`): a badge is due that was reached before, or one stands already from an earlier calendar.
+    """
+    now = clock.now()
+    bounds = {"person": person_id, "visits": after.visits, "longest_streak": after.longest_streak}
+    bounds |= {"visits_before": before.visits, "longest_streak_before": before.longest_streak}
+    new: list[Badge] = []
+    returned: list[Badge] = []
+    for badge, award_of, revoked_at in db.session.execute(_REACHED, bounds):
+        reached = before.visits if badge.criteria_type is Criteria.VISITS else before.longest_streak
+        if badge.criteria_value <= reached or (award_of and not revoked_at):
+            return None
+        (returned if award_of else new).append(badge)
+    completed = dict.fromkeys((badge.id for badge in [*new, *returned]), camp_id)
+    _award(person_id, [badge.id for badge in new], completed, now)
+    give_back(person_id, [badge.id for badge in returned], completed, now)
+    return Settlement(new, returned, (), now)
+
+
+def _badges_reached() -> Select[tuple[Badge, UUID, datetime | None]]:
+    """The badges that somebody has reached and does not hold, or has reached just now."""
+    just_reached = []
+    reached = []
+    for criteria in Criteria:
+        measure = "visits" if criteria is Criteria.VISITS else "longest_streak"
+        here = Badge.criteria_type == criteria
+        reached.append(and_(here, Badge.criteria_value <= bindparam(measure, type_=Integer)))
+        just_reached.append(and_(here, Badge.criteria_value > bindparam(f"{measure}_before", type_=Integer)))
+    own = and_(Award.badge_id == Badge.id, Award.person_id == bindparam("person", type_=Uuid))
+    not_held = or_(Award.person_id.is_(None), Award.revoked_at.is_not(None))
+    return (
+        select(Badge, Award.person_id, Award.revoked_at)
+        .outerjoin(Award, own)
+        .where(Badge.is_active, or_(*reached), or_(not_held, *just_reached))
+        .order_by(Badge.criteria_value, Badge.position)
     )
 
 
-def _give_back(award: Award, camp_id: UUID, at: datetime) -> None:
-    """The same award returns as it was; only when another camp completes it now is it dated anew."""
-    if award.camp_id != camp_id:
-        award.camp_id, award.earned_at = camp_id, at
-    award.revoked_at = None
+_REACHED = _badges_reached()
+
+
+def _award(person_id: UUID, badge_ids: Sequence[UUID], completed: Mapping[UUID, UUID], at: datetime) -> None:
+    """Badges for the first time; ``completed`` says by which camp each."""
+    rows = [
+        {"person_id": person_id, "badge_id": badge_id, "camp_id": completed[badge_id], "earned_at": at}
+        for badge_id in badge_ids
+    ]
+    if rows:
+        db.session.execute(insert(Award), rows)
+
+
+def revoke(key: tuple[UUID, UUID], reason: str) -> None:
+    """Take away the award of a person's id and a badge's, for a ``reason`` that nobody decided."""
+    _revoke(db.session.get_one(Award, key), reason)
+    db.session.flush()
+
+
+def _revoke(award: Award, reason: str, by: Person | None = None) -> None:
+    award.revoked_at = clock.now()
+    db.session.add(
+        Revocation(
+            person_id=award.person_id,
+            badge_id=award.badge_id,
+            revoked_at=award.revoked_at,
+            revoked_by_id=by.id if by else None,
+            reason=reason,
+        )
+    )
+
+
+def give_back(person_id: UUID, badge_ids: Sequence[UUID], completed: Mapping[UUID, UUID], at: datetime) -> None:
+    """Revoked awards return as they were; only one that another camp completes now is dated anew, ``at``.
+
+    ``completed`` says by which camp each badge is completed.
+    """
+    for badge_id in badge_ids:
+        award = db.session.get_one(Award, (person_id, badge_id))
+        if award.camp_id != completed[badge_id]:
+            award.camp_id, award.earned_at = completed[badge_id], at
+        award.revoked_at = None
+    if badge_ids:
+        ended = update(Revocation).where(
+            Revocation.person_id == person_id, Revocation.badge_id.in_(badge_ids), Revocation.returned_at.is_(None)
+        )
+        db.session.execute(ended.values(returned_at=at))
+        db.session.flush()

@@ -1,20 +1,32 @@
 """Sites, camps and the calendar they make."""
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import UTC, date, datetime, time
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, func, or_, select
-from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
+from sqlalchemy import (
+    Date,
+    ForeignKey,
+    Index,
+    String,
+    UniqueConstraint,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.orm import Mapped, contains_eager, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, Model, choice, db
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.streaks import Calendar
 
 LONGEST_LABEL = 120  # characters of a site's or a camp's name
 DEFAULT_SITE = "Main site"
@@ -37,6 +49,8 @@ class Site(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(String(LONGEST_LABEL), unique=True)
     time_zone: Mapped[str] = mapped_column(String(64), default=DEFAULT_TIME_ZONE)
+    # The first date of the last twelve months, as the standings of that period are kept at present.
+    recent_from: Mapped[date]
 
     @property
     def zone(self) -> ZoneInfo:
@@ -53,7 +67,11 @@ class Camp(Model):
     """One medical camp."""
 
     __tablename__ = "camp"
-    __table_args__ = (UniqueConstraint("site_id", "camp_date", "name"), Index(None, "camp_date"))
+    __table_args__ = (
+        UniqueConstraint("site_id", "camp_date", "name"),
+        Index(None, "id", "site_id", "camp_date", unique=True),  # what an attendance repeats of its camp
+        Index(None, "camp_date"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     site_id: Mapped[UUID] = mapped_column(ForeignKey("site.id"))
@@ -101,6 +119,18 @@ class Camp(Model):
             raise ConflictError(f"{self.name} has not been held yet, so nobody can be marked. Nothing was changed.")
 
 
+def first_of_recent(today: date) -> date:
+    """The first local date of the last twelve months, which end with ``today``: the day after the same
+    date a year ago. After 29 February, and after the 28th of the year that follows, it is 1 March and the
+    29th: no date is in them twice, and none is left out.
+    """
+    try:
+        year_ago = today.replace(year=today.year - 1)
+    except ValueError:  # 29 February
+        year_ago = today.replace(year=today.year - 1, day=28)
+    return year_ago + timedelta(days=1)
+
+
 def clean_label(text: str, what: str) -> str:
     """The name of a camp or site with single spaces; ``what`` says which in the message.
 
@@ -122,7 +152,8 @@ def add_site(name: str, time_zone: str = DEFAULT_TIME_ZONE) -> Site:
         ZoneInfo(time_zone)
     except (KeyError, ValueError, OSError):
         raise InvalidError(f"“{time_zone}” is not a time zone such as Asia/Kolkata.") from None
-    site = Site(id=uuid4(), name=clean_label(name, "site"), time_zone=time_zone)
+    name = clean_label(name, "site")
+    site = Site(id=uuid4(), name=name, time_zone=time_zone, recent_from=first_of_recent(clock.today(time_zone)))
     db.session.add(site)
     db.session.flush()
     return site
@@ -136,9 +167,8 @@ def default_site() -> Site:
 
 
 def add_camp(site: Site, name: str, camp_date: date, start_time: time = USUAL_START) -> Camp:
-    """Put a camp on a site's calendar.
+    """Put a camp on a site's calendar, without settling what that changes (see ``attendance.add_camp``).
 
-    It can only lengthen the calendar, so it adds no badge and, by the contract, takes none away.
     Raises :class:`ConflictError` where the site has a camp of that name on that date.
     """
     name = clean_label(name, "camp")
@@ -149,6 +179,17 @@ def add_camp(site: Site, name: str, camp_date: date, start_time: time = USUAL_ST
     db.session.add(camp)
     db.session.flush()
     return camp
+
+
+def is_new_date(camp: Camp) -> bool:
+    """Whether a held camp is the only one of its site on its date, so that the calendar has a step more."""
+    twin = select(Camp.id).where(
+        Camp.site_id == camp.site_id,
+        Camp.camp_date == camp.camp_date,
+        Camp.status == Status.SCHEDULED,
+        Camp.id != camp.id,
+    )
+    return camp.is_held and db.session.scalar(twin.limit(1)) is None
 
 
 def by_id(camp_id: UUID) -> Camp | None:
@@ -167,34 +208,92 @@ def sites() -> Sequence[Site]:
     return db.session.scalars(select(Site).order_by(Site.name)).all()
 
 
+def site_by_id(site_id: UUID) -> Site | None:
+    """The site with this id."""
+    return db.session.get(Site, site_id)
+
+
+def sites_with_camps() -> Sequence[Site]:
+    """The sites that have camps, by name."""
+    return db.session.scalars(select(Site).where(exists().where(Camp.site_id == Site.id)).order_by(Site.name)).all()
+
+
 def has_many_sites() -> bool:
     """Whether more than one site has camps. Where one does, nobody sees the word site."""
-    return len(db.session.scalars(select(Camp.site_id).distinct().limit(2)).all()) > 1
+    with_camps = select(Site.id).where(exists().where(Camp.site_id == Site.id)).limit(2)
+    return len(db.session.scalars(with_camps).all()) > 1
+
+
+def todays() -> dict[str, date]:
+    """For every time zone in use the date it is there now."""
+    return {zone: clock.today(zone) for zone in db.session.scalars(select(Site.time_zone).distinct())}
 
 
 def held() -> ColumnElement[bool]:
-    """The SQL condition on :class:`Camp` that says it is held: each site has a date of its own."""
-    by_today: dict[date, list[UUID]] = defaultdict(list)
-    for site in sites():
-        by_today[site.today].append(site.id)
-    if not by_today:
+    """The SQL condition on :class:`Camp` that says it is held: each time zone has a date of its own."""
+    of_zone = todays()
+    if not of_zone:
         return Camp.id.is_(None)
-    if len(by_today) == 1:
-        past = Camp.camp_date <= next(iter(by_today))
-    else:
-        past = or_(*((Camp.camp_date <= day) & Camp.site_id.in_(ids) for day, ids in by_today.items()))
-    return (Camp.status == Status.SCHEDULED) & past
+    everywhere = min(of_zone.values())
+    past = [Camp.camp_date <= everywhere]
+    for ahead in sorted(set(of_zone.values()) - {everywhere}):
+        zones = [zone for zone, today in of_zone.items() if today >= ahead]
+        there = select(Site.id).where(Site.time_zone.in_(zones))
+        past.append(and_(Camp.camp_date > everywhere, Camp.camp_date <= ahead, Camp.site_id.in_(there)))
+    return and_(Camp.status == Status.SCHEDULED, or_(*past))
 
 
-def camps_of_today() -> Sequence[Camp]:
-    """Every scheduled camp whose local date is today, by start."""
-    return [camp for camp in _around_today() if camp.is_today and not camp.is_cancelled]
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The end of a site's calendar: today there, the last held date before it, and how many camps today has."""
+
+    today: date
+    before_today: date | None
+    camps_today: int
 
 
-def _around_today() -> Sequence[Camp]:
-    days = {site.today for site in sites()}
-    query = select(Camp).where(Camp.camp_date.in_(days)).options(joinedload(Camp.site))
-    return db.session.scalars(query.order_by(Camp.start_time, Camp.name)).all()
+def latest_of(site_ids: Collection[UUID]) -> dict[UUID, Latest]:
+    """The end of each of these sites' calendars."""
+    if not site_ids:
+        return {}
+    today = today_in_sql()
+    scheduled = Camp.site_id == Site.id, Camp.status == Status.SCHEDULED
+    before = select(func.max(Camp.camp_date)).where(*scheduled, Camp.camp_date < today).scalar_subquery()
+    on_it = select(func.count()).where(*scheduled, Camp.camp_date == today).scalar_subquery()
+    query = select(Site.id, Site.time_zone, before, on_it).where(Site.id.in_(site_ids))
+    return {
+        site_id: Latest(clock.today(zone), before_today, number)
+        for site_id, zone, before_today, number in db.session.execute(query)
+    }
+
+
+def today_in_sql() -> ColumnElement[date]:
+    """The date it is at a :class:`Site` now, as SQL."""
+    dates = {zone: literal(today, Date) for zone, today in todays().items()}
+    return case(
+        (Site.id.is_(None), literal(None, Date)), *((Site.time_zone == zone, today) for zone, today in dates.items())
+    )
+
+
+def camps_of_today(*conditions: ColumnElement[bool], most: int | None = None) -> Sequence[Camp]:
+    """Every scheduled camp whose local date is today, by start; or only those of them that meet SQL
+    conditions, or the first ``most``.
+    """
+    of_zone = todays()
+    query = (
+        select(Camp)
+        .join(Camp.site)
+        .where(
+            Camp.status == Status.SCHEDULED,
+            Camp.camp_date.in_(set(of_zone.values())),
+            Camp.camp_date == today_in_sql(),
+            *conditions,
+        )
+        .options(contains_eager(Camp.site))
+        .order_by(Camp.start_time, Camp.name)
+        .limit(most)
+    )
+    return db.session.scalars(query).all()
 
 
 def recent_camps(number: int) -> Sequence[Camp]:
@@ -211,7 +310,7 @@ def next_camp() -> Camp | None:
 
 def coming_camps(number: int, until: date) -> Sequence[Camp]:
     """The first scheduled camps that have not begun, up to a local date."""
-    first = min((site.today for site in sites()), default=until)
+    first = min(todays().values(), default=until)
     query = (
         select(Camp)
         .where(Camp.status == Status.SCHEDULED, Camp.camp_date.between(first, until))
@@ -219,16 +318,3 @@ def coming_camps(number: int, until: date) -> Sequence[Camp]:
         .limit(number + 20)  # some of today's may have begun
     )
     return [camp for camp in db.session.scalars(query) if not camp.has_begun][:number]
-
-
-def calendars(site_ids: Collection[UUID]) -> dict[UUID, Calendar]:
-    """The walk of each of these sites: the dates of its held camps."""
-    counted = (
-        select(Camp.site_id, Camp.camp_date, func.count())
-        .where(held(), Camp.site_id.in_(site_ids))
-        .group_by(Camp.site_id, Camp.camp_date)
-    )
-    camps_on: dict[UUID, dict[date, int]] = defaultdict(dict)
-    for site_id, camp_date, number in db.session.execute(counted):
-        camps_on[site_id][camp_date] = number
-    return {site.id: Calendar(camps_on[site.id], site.today) for site in sites() if site.id in site_ids}

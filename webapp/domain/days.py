@@ -10,9 +10,9 @@ from sqlalchemy import and_, func, select
 
 from webapp.database import db
 from webapp.domain import camps
-from webapp.domain.attendance import Attendance, CampRole, State
 from webapp.domain.badges import Award
 from webapp.domain.camps import Camp
+from webapp.domain.records import Attendance, CampRole, State
 
 FORESEEN = timedelta(days=60)  # how far ahead somebody is asked whether they will come
 MOST_COMING = 6
@@ -42,8 +42,13 @@ def days_of(person_id: UUID, first: date, last: date) -> list[Day]:
     """The held camps from ``first`` to ``last`` (local dates) at the sites where the person was ever on a
     roll, newest first.
     """
-    own_sites = select(Camp.site_id).join(Attendance).where(Attendance.person_id == person_id)
-    here = and_(Attendance.camp_id == Camp.id, Attendance.person_id == person_id)
+    own_sites = select(Attendance.site_id).where(Attendance.person_id == person_id)
+    here = and_(
+        Attendance.person_id == person_id,
+        Attendance.site_id == Camp.site_id,
+        Attendance.camp_date == Camp.camp_date,
+        Attendance.camp_id == Camp.id,
+    )
     query = (
         select(Camp, Attendance)
         .outerjoin(Attendance, here)
@@ -55,8 +60,7 @@ def days_of(person_id: UUID, first: date, last: date) -> list[Day]:
 
 def first_date_of(person_id: UUID) -> date | None:
     """The local date of the first camp somebody was on the roll of."""
-    query = select(func.min(Camp.camp_date)).join(Attendance).where(Attendance.person_id == person_id)
-    return db.session.scalar(query)
+    return db.session.scalar(select(func.min(Attendance.camp_date)).where(Attendance.person_id == person_id))
 
 
 def stamp_of(person_id: UUID) -> str:

@@ -8,14 +8,14 @@ from random import Random
 from sqlalchemy import delete, func, select
 
 from webapp.database import db
-from webapp.domain import accounts, camps, credentials, imports, organisation, rolls
+from webapp.domain import accounts, attendance, camps, credentials, imports, organisation, rolls, standings
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import Attendance, CampRole, State, sign_up
 from webapp.domain.badges import Award, Revocation
 from webapp.domain.camps import Camp, Site
 from webapp.domain.errors import ConflictError
-from webapp.domain.imports import Entry
+from webapp.domain.history_file import Entry
 from webapp.domain.operations import Operation
+from webapp.domain.records import Attendance, CampRole, State
 from webapp.domain.rolls import Closing
 
 NAME = "Arogya Health Camps"
@@ -140,7 +140,8 @@ def _accounts() -> str:
 
 
 def _clear() -> None:
-    for table in (Revocation, Award, Operation, Closing, Attendance, Camp, Person, organisation.Setting):
+    kept = (Revocation, Award, Operation, Closing, Attendance, Camp, standings.Standing, Person, organisation.Setting)
+    for table in (*kept, standings.tally):
         db.session.execute(delete(table))
     db.session.execute(delete(Site).where(Site.name != camps.DEFAULT_SITE))
     db.session.expire_all()
@@ -154,7 +155,7 @@ def _fill(today: date) -> None:
             credentials.set_password(person, credentials.hash_password(password))
     organisation.put("name", NAME)
     organisation.put("demo", today.isoformat())
-    imports.store(list(_history(today)))
+    imports.store(_history(today))
     _open_camp(today)
 
 
@@ -208,12 +209,12 @@ def _open_camp(today: date) -> None:
     for weeks in range(1, COMING + 1):
         on = today + timedelta(weeks=weeks)
         if not db.session.scalar(select(Camp.id).where(Camp.camp_date == on)):
-            camps.add_camp(camps.default_site(), VILLAGES[-weeks % len(VILLAGES)], on)
+            attendance.add_camp(camps.default_site(), VILLAGES[-weeks % len(VILLAGES)], on)
     chance = Random(today.toordinal())
     announced = list(camps.camps_of_today())
-    camp = announced[0] if announced else camps.add_camp(camps.default_site(), VILLAGES[0], today)
+    camp = announced[0] if announced else attendance.add_camp(camps.default_site(), VILLAGES[0], today)
     roles = {member.book_no: member.camp_role for member in members()}
     for person in db.session.scalars(select(Person).order_by(Person.book_no)):
         likely = chance.random() < LIKELY_TODAY
         if person.is_active and (person.book_no == 2 or (likely and person.book_no > max(ACCOUNTS))):
-            sign_up(person, camp, roles.get(person.book_no, CampRole.VOLUNTEER))
+            attendance.sign_up(person, camp, roles.get(person.book_no, CampRole.VOLUNTEER))

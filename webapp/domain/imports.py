@@ -1,91 +1,73 @@
-"""Histories from outside: reading a CSV file in the contract's format, and storing what it says.
+"""Imports: storing a history from outside, and settling what it changes.
 
-Reading and storing are apart: :func:`read` looks at the file alone, :func:`store` at the rows and the
-database. Nothing is stored unless the whole file is good, or the caller keeps the good rows.
+The rows go to a table of their own first, and from there on the database does the work, so that memory
+does not grow with the file. Nothing is stored unless all rows are good, or the caller keeps the good ones.
 """
 
-import csv
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import (
+    Column,
+    Date,
+    Integer,
+    Select,
+    String,
+    Subquery,
+    Time,
+    and_,
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import db, one_at_a_time
-from webapp.domain import accounts, badges, camps
-from webapp.domain.accounts import Person, Role, clean_name, fold, parse_book_no
-from webapp.domain.attendance import (
-    Attendance,
-    CampRole,
-    Marks,
-    State,
-    calendars_for,
-    chunks,
-    history,
-    marks_of,
-    step_of,
+from webapp.database import Instant, analyze, clear, copy_rows, db, new_id, one_at_a_time, rows_changed, scratch
+from webapp.domain import badges, camps, histories, settling
+from webapp.domain.accounts import Person, Role, fold
+from webapp.domain.attendance import chunks
+from webapp.domain.badges import Change
+from webapp.domain.camps import Camp, Site, Status
+from webapp.domain.errors import DomainError
+from webapp.domain.history_file import Entry, Problem
+from webapp.domain.records import Attendance, CampRole, State, is_marked
+
+MOST_PROBLEMS = 10_000  # told one by one; beyond them only their number
+
+# The rows as they came.
+staged = scratch(
+    "staged",
+    Column("line", Integer, primary_key=True),
+    Column("book_no", Integer),
+    Column("name", String),
+    Column("site", String),
+    Column("camp", String),
+    Column("camp_date", Date),
+    Column("camp_role", String),
+    Column("state", String),
 )
-from webapp.domain.badges import Change, HeldCamp
-from webapp.domain.camps import USUAL_START, Camp, Site, Status, clean_label
-from webapp.domain.errors import DomainError, InvalidError
-from webapp.signals import announce
-
-if TYPE_CHECKING:
-    from _csv import Reader
-
-EARLIEST_YEAR = 1900
-REQUIRED = ("book_no", "name", "camp", "camp_date")
-OPTIONAL = ("site", "camp_role", "attended")
-STATES = {
-    "yes": State.PRESENT,
-    "no": State.ABSENT,
-    "excused": State.EXCUSED,
-    "expected": State.EXPECTED,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One good row. ``site`` is empty where the file does not say."""
-
-    line: int
-    book_no: int
-    name: str
-    site: str
-    camp: str
-    camp_date: date
-    camp_role: CampRole
-    state: State
-
-    @property
-    def camp_key(self) -> tuple[str, date, str]:
-        """What makes a camp: site, date and name."""
-        return self.site, self.camp_date, self.camp
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One bad row: its line in the file (1 is the header) and why it is bad."""
-
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.reason}"
 
 
 class ImportRefused(DomainError):
     """The file has bad rows, and nothing of it was stored."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(f"{len(problems):,} bad row(s); nothing was stored.")
+    def __init__(self, problems: Sequence[Problem], number: int) -> None:
+        super().__init__(f"{number:,} bad row(s); nothing was stored.")
         self.problems = problems
+        self.number = number
 
 
 @dataclass
@@ -100,308 +82,261 @@ class Report:
     revoked_badges: int = 0
     renamed: int = 0
     """Rows whose name differs from the one kept under their book number; that one stays."""
+    bad: int = 0
     problems: list[Problem] = field(default_factory=list)
+    """The first :data:`MOST_PROBLEMS` of the bad rows."""
 
-
-def read(path: Path) -> tuple[list[Entry], list[Problem]]:
-    """The good rows of a UTF-8 CSV file, and the bad ones with their reasons.
-
-    Raises :class:`InvalidError` where the file cannot be read as a table at all: not there, not UTF-8,
-    no header, a column missing, unknown or named twice.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as source:
-            return _parse(csv.reader(_decoded(source), strict=True))
-    except OSError as error:
-        raise InvalidError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _decoded(source: Iterable[str]) -> Iterator[str]:
-    number = 0
-    lines = iter(source)
-    while True:
-        number += 1
-        try:
-            line = next(lines)
-        except StopIteration:
-            return
-        except UnicodeDecodeError:
-            raise InvalidError(
-                f"The file is not UTF-8 text (first noticed near line {number}). Save it as “CSV UTF-8” and try again."
-            ) from None
-        yield line
-
-
-def _parse(table: "Reader") -> tuple[list[Entry], list[Problem]]:
-    try:
-        columns = [name.strip() for name in next(table, [])]
-    except csv.Error as error:
-        raise InvalidError(f"The header cannot be read: {error}.") from None
-    _check_header(columns)
-    entries: list[Entry] = []
-    problems: list[Problem] = []
-    while True:
-        line = table.line_num + 1
-        try:
-            cells = next(table)
-        except StopIteration:
-            return entries, problems
-        except csv.Error as error:
-            problems.append(Problem(line, f"not readable as CSV: {error}."))
-            continue
-        if not any(cell.strip() for cell in cells):
-            continue
-        try:
-            entry = _entry(line, columns, cells)
-        except InvalidError as error:
-            problems.append(Problem(line, str(error)))
-        else:
-            entries.append(entry)
-
-
-def _check_header(columns: Sequence[str]) -> None:
-    unknown = [name for name in columns if name not in REQUIRED + OPTIONAL]
-    missing = [name for name in REQUIRED if name not in columns]
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if not any(columns):
-        raise InvalidError("The file is empty: its first line must name the columns.")
-    if missing:
-        raise InvalidError(f"The first line must name the columns; missing: {', '.join(missing)}.")
-    if unknown:
-        raise InvalidError(f"Unknown column(s): {', '.join(name[:40] or '(no name)' for name in unknown)}.")
-    if twice:
-        raise InvalidError(f"Column(s) named twice: {', '.join(twice)}.")
-
-
-def _entry(line: int, columns: Sequence[str], cells: Sequence[str]) -> Entry:
-    if len(cells) != len(columns):
-        raise InvalidError(f"it has {len(cells)} of {len(columns)} columns.")
-    row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
-    attended = row.get("attended") or "yes"
-    if attended not in STATES:
-        raise InvalidError(f"attended is “{attended[:20]}”; it must be one of {', '.join(STATES)}.")
-    camp_role = row.get("camp_role") or CampRole.VOLUNTEER
-    if camp_role not in list(CampRole):
-        raise InvalidError(f"camp_role is “{camp_role[:20]}”; it must be one of {', '.join(CampRole)}.")
-    return Entry(
-        line=line,
-        book_no=parse_book_no(row["book_no"]),
-        name=clean_name(row["name"]),
-        site=clean_label(row["site"], "site") if row.get("site") else "",
-        camp=clean_label(row["camp"], "camp"),
-        camp_date=parse_date(row["camp_date"]),
-        camp_role=CampRole(camp_role),
-        state=STATES[attended],
-    )
-
-
-def parse_date(text: str) -> date:
-    """A date written 2026-04-12. Raises :class:`InvalidError` for anything else."""
-    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        try:
-            day = date.fromisoformat(text)
-        except ValueError:
-            raise InvalidError(f"“{text}” is not a date of the calendar.") from None
-        if day.year < EARLIEST_YEAR:
-            raise InvalidError(f"“{text}” is before {EARLIEST_YEAR}; is it a slip of the pen?")
-        return day
-    raise InvalidError(f"“{text[:20]}” is not a date; write year, month and day as 2026-04-12.")
+    def refuse(self, problem: Problem) -> None:
+        """Note a bad row."""
+        self.bad += 1
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(problem)
 
 
 def store(
-    entries: Sequence[Entry],
-    problems: Sequence[Problem] = (),
+    rows: Iterable[Entry | Problem],
     *,
     keep_good: bool = False,
-    progress: Callable[[int], object] = lambda _rows: None,
+    read: Callable[[int], object] = lambda _rows: None,
+    settled: Callable[[int], object] = lambda _people: None,
 ) -> Report:
     """Store the rows and settle the badges, inside the caller's write transaction.
 
     New sites, camps and people are created. A row that says ``expected`` never undoes a mark; any other
     sets the state, as a correction would. An award is dated to the start of the camp that completed it.
-    ``progress`` is told how many rows each step dealt with.
+    ``read`` and ``settled`` are told how many more rows were read, and people settled.
 
     Raises :class:`ImportRefused` where there are problems, in the file or with the facts, unless
     ``keep_good``; then they are in the report.
     """
     one_at_a_time("settling many people")
-    places = _Places(entries)
-    report = Report(problems=list(problems))
-    good: list[Entry] = []
-    first: dict[tuple[int, tuple[str, date, str]], Entry] = {}
-    for entry in (places.at_a_site(entry) for entry in entries):
-        reason = places.objection(entry)
-        if reason is None:
-            same = first.setdefault((entry.book_no, entry.camp_key), entry)
-            if (same.camp_role, same.state) != (entry.camp_role, entry.state):
-                reason = f"it contradicts line {same.line}: the same person at the same camp."
-        if reason:
-            report.problems.append(Problem(entry.line, reason))
-        else:
-            good.append(entry)
+    report = Report()
+    _stage(rows, report, read)
+    _refuse_what_cannot_be(report)
+    _refuse_contradictions(report)
     report.problems.sort(key=lambda problem: problem.line)
-    if report.problems and not keep_good:
-        raise ImportRefused(report.problems)
-
-    report.new_camps = places.add_missing(good)
-    of_person: dict[int, list[Entry]] = defaultdict(list)
-    for entry in good:
-        of_person[entry.book_no].append(entry)
-    for book_nos in chunks(sorted(of_person)):
-        people = _people({book_no: of_person[book_no][0].name for book_no in book_nos}, report)
-        rows = {people[book_no].id: of_person[book_no] for book_no in book_nos}
-        report.renamed += sum(entry.name != person.name for person in people.values() for entry in rows[person.id])
-        _store_chunk(rows, places, report)
-        progress(sum(len(of_one) for of_one in rows.values()))
+    if report.bad and not keep_good:
+        raise ImportRefused(report.problems, report.bad)
+    new_dates = _add_places(report)
+    _add_people(report)
+    _hold()
+    staged_rows = db.session.scalar(select(func.count()).select_from(staged)) or 0
+    _correct(report)
+    report.stored += _add_attendance()
+    report.unchanged = staged_rows - report.stored
+    done = settling.settle(_touched(new_dates), dated_back=True, progress=settled)
+    report.new_badges = done.new_badges + done.returned_badges
     return report
 
 
-class _Places:
-    """The sites and camps that the rows name, and those the database has of them."""
+def _stage(rows: Iterable[Entry | Problem], report: Report, read: Callable[[int], object]) -> None:
+    clear(staged)
+    default = camps.default_site().name
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self.default = camps.default_site()
-        self.sites: dict[str, Site] = {site.name: site for site in camps.sites()}
-        dates = {entry.camp_date for entry in entries}
-        self.camps: dict[tuple[UUID, date, str], Camp] = {}
-        if dates:
-            query = select(Camp).where(Camp.camp_date.between(min(dates), max(dates)))
-            # Nobody cancels one of them meanwhile.
-            for camp in db.session.scalars(query.with_for_update(read=True, of=Camp)):
-                self.camps[camp.site_id, camp.camp_date, camp.name] = camp
-
-    def at_a_site(self, entry: Entry) -> Entry:
-        """The row with its site said."""
-        return entry if entry.site else replace(entry, site=self.default.name)
-
-    def camp(self, entry: Entry) -> Camp | None:
-        site = self.sites.get(entry.site)
-        return self.camps.get((site.id, entry.camp_date, entry.camp)) if site else None
-
-    def objection(self, entry: Entry) -> str | None:
-        """Why the facts do not allow a row, if they do not."""
-        site = self.sites.get(entry.site, self.default)
-        camp = self.camp(entry)
-        if camp and camp.is_cancelled:
-            return f"{entry.camp} on {entry.camp_date} was cancelled."
-        if entry.state in (State.PRESENT, State.ABSENT) and entry.camp_date > site.today:
-            return f"{entry.camp_date} is in the future, so nobody can have been marked."
-        return None
-
-    def add_missing(self, entries: Iterable[Entry]) -> int:
-        """Create the sites and camps that are not there yet; how many camps that were."""
-        before = len(self.camps)
-        for entry in entries:
-            if entry.site not in self.sites:
-                self.sites[entry.site] = camps.add_site(entry.site, self.default.time_zone)
-            site = self.sites[entry.site]
-            key = (site.id, entry.camp_date, entry.camp)
-            if key not in self.camps:
-                self.camps[key] = Camp(
-                    id=uuid4(),
-                    site_id=site.id,
-                    site=site,
-                    name=entry.camp,
-                    camp_date=entry.camp_date,
-                    start_time=USUAL_START,
-                    status=Status.SCHEDULED,
-                )
-                db.session.add(self.camps[key])
-        db.session.flush()
-        return len(self.camps) - before
-
-
-def _people(names: Mapping[int, str], report: Report) -> dict[int, Person]:
-    """The people with these book numbers, new ones created, all of them locked."""
-    known = {person.book_no: person for person in db.session.scalars(select(Person).where(Person.book_no.in_(names)))}
-    new = [
-        Person(
-            id=uuid4(),
-            book_no=book_no,
-            name=name,
-            search_name=fold(name),
-            role=Role.VOLUNTEER,
-            is_active=True,
-            session_no=1,
-        )
-        for book_no, name in names.items()
-        if book_no not in known
-    ]
-    db.session.add_all(new)
-    db.session.flush()
-    report.new_people += len(new)
-    people = known | {person.book_no: person for person in new}
-    accounts.lock([person.id for person in people.values()])
-    return people
-
-
-def _store_chunk(rows: Mapping[UUID, Sequence[Entry]], places: _Places, report: Report) -> None:
-    """Store what the file says of some people, and settle their badges."""
-    before = marks_of(rows)
-    after: dict[UUID, Marks] = {person_id: dict(marks) for person_id, marks in before.items()}
-    held = _attendance_of(rows)
-    camp_of: dict[UUID, Camp] = {}
-    added: dict[tuple[UUID, UUID], dict[str, object]] = {}
-    changed: list[dict[str, object]] = []
-    now = clock.now()
-    for person_id, entries in rows.items():
-        for entry in entries:
-            camp = places.camp(entry)
-            assert camp is not None  # "add_missing" made it
-            camp_of[camp.id] = camp
-            key = (person_id, camp.id)
-            found = held.get(key)
-            said = (entry.state, entry.camp_role)
-            if key in added or (found and (found == said or entry.state is State.EXPECTED)):
-                report.unchanged += 1
+    def good() -> Iterator[tuple[object, ...]]:
+        for row in rows:
+            read(1)
+            if isinstance(row, Problem):
+                report.refuse(row)
                 continue
-            values: dict[str, object] = {
-                "person_id": person_id,
-                "camp_id": camp.id,
-                "camp_role": entry.camp_role,
-                "state": entry.state,
-                "marked_at": None if entry.state is State.EXPECTED else now,
-                "signed_up_as": entry.camp_role,
-                "changed_at": now,
-            }
-            if found:
-                changed.append(values | {"reason": None, "marked_by_id": None, "left_at": None, "presumed": False})
-                held[key] = said
-            else:
-                added[key] = values | {"created_at": now}
-            report.stored += 1
-            if entry.state is not State.EXPECTED and camp.is_held:
-                at = HeldCamp(camp.camp_date, camp.start_time, camp.name, camp.id, camp.site_id)
-                after[person_id][at] = step_of(entry.state, entry.camp_role)
-    if added:
-        db.session.execute(insert(Attendance), list(added.values()))
-    if changed:
-        db.session.execute(update(Attendance), changed)
+            site = row.site or default
+            role, state = row.camp_role.value, row.state.value
+            yield row.line, row.book_no, row.name, site, row.camp, row.camp_date, role, state
 
-    calendars = calendars_for(after.values())
-    settled = badges.settle(
-        [
-            Change(person_id, history(after[person_id], calendars), history(before[person_id], calendars))
-            for person_id in rows
-        ],
-        reason="corrected by an import",
-        earned_at=lambda camp_id, now: _start(camp_of.get(camp_id), now),
+    copy_rows(staged, ("line", "book_no", "name", "site", "camp", "camp_date", "camp_role", "state"), good())
+    analyze(staged)
+
+
+def _refuse_what_cannot_be(report: Report) -> None:
+    """Rows of cancelled camps, and marks of camps still to come."""
+    here = camps.default_site()
+    today = func.coalesce(camps.today_in_sql(), literal(here.today, Date))
+    cancelled = Camp.status == Status.CANCELLED
+    future = and_(staged.c.state.in_((State.PRESENT, State.ABSENT)), staged.c.camp_date > today)
+    query = (
+        select(staged.c.line, staged.c.camp, staged.c.camp_date, cancelled)
+        .outerjoin(Site, Site.name == staged.c.site)
+        .outerjoin(Camp, _same_camp())
+        .where(or_(cancelled, future))
+        .order_by(staged.c.line)
     )
-    for person_id, settlement in settled.items():
-        report.new_badges += len(settlement.new) + len(settlement.returned)
-        report.revoked_badges += len(settlement.revoked)
-        announce(person_id)
+    for line, camp, camp_date, is_cancelled in db.session.execute(query):
+        if is_cancelled:
+            reason = f"{camp} on {camp_date} was cancelled."
+        else:
+            reason = f"{camp_date} is in the future, so nobody can have been marked."
+        report.refuse(Problem(line, reason))
+    db.session.execute(delete(staged).where(staged.c.line.in_(query.with_only_columns(staged.c.line).order_by(None))))
 
 
-def _start(camp: Camp | None, now: datetime) -> datetime:
-    """When a camp of the past began; never later than now."""
-    return min(camp.starts_at, now) if camp else now
+def _refuse_contradictions(report: Report) -> None:
+    """Rows that say something else of a person at a camp than the first that names both."""
+    of_camp = (staged.c.book_no, staged.c.site, staged.c.camp_date, staged.c.camp)
+    firsts = select(
+        staged,
+        *(
+            func.first_value(staged.c[name]).over(partition_by=of_camp, order_by=staged.c.line).label(f"first_{name}")
+            for name in ("line", "camp_role", "state")
+        ),
+    ).subquery()
+    others = or_(firsts.c.camp_role != firsts.c.first_camp_role, firsts.c.state != firsts.c.first_state)
+    for line, first in db.session.execute(
+        select(firsts.c.line, firsts.c.first_line).where(others).order_by(firsts.c.line)
+    ):
+        report.refuse(Problem(line, f"it contradicts line {first}: the same person at the same camp."))
+    db.session.execute(delete(staged).where(staged.c.line.in_(select(firsts.c.line).where(others))))
 
 
-def _attendance_of(person_ids: Iterable[UUID]) -> dict[tuple[UUID, UUID], tuple[State, CampRole]]:
-    query = select(Attendance.person_id, Attendance.camp_id, Attendance.state, Attendance.camp_role).where(
-        Attendance.person_id.in_(list(person_ids))
+def _same_camp() -> ColumnElement[bool]:
+    return and_(Camp.site_id == Site.id, Camp.camp_date == staged.c.camp_date, Camp.name == staged.c.camp)
+
+
+def _add_places(report: Report) -> dict[UUID, date]:
+    """Create the sites and camps that are not there yet. For each site whose calendar has steps more than
+    before: from which date on.
+    """
+    zone = camps.default_site().time_zone
+    unknown = select(staged.c.site).where(~exists().where(Site.name == staged.c.site)).distinct()
+    for name in db.session.scalars(unknown.order_by(staged.c.site)).all():
+        camps.add_site(name, zone)
+    missing = (
+        select(Site.id, staged.c.camp, staged.c.camp_date)
+        .join(Site, Site.name == staged.c.site)
+        .where(~exists().where(_same_camp()))
+        .distinct()
+        .subquery()
     )
-    return {
-        (person_id, camp_id): (state, camp_role) for person_id, camp_id, state, camp_role in db.session.execute(query)
-    }
+    on_it = exists().where(
+        Camp.site_id == missing.c.id, Camp.camp_date == missing.c.camp_date, Camp.status == Status.SCHEDULED
+    )
+    new_dates = select(missing.c.id, func.min(missing.c.camp_date)).where(~on_it).group_by(missing.c.id)
+    first_new = dict(db.session.execute(new_dates).tuples().all())
+    now = clock.now()
+    new = select(
+        new_id(),
+        missing.c.id,
+        missing.c.camp,
+        missing.c.camp_date,
+        literal(camps.USUAL_START, Time),
+        literal(Status.SCHEDULED.value),
+        literal(now, Instant),
+    )
+    columns = ["id", "site_id", "name", "camp_date", "start_time", "status", "created_at"]
+    report.new_camps = rows_changed(insert(Camp).from_select(columns, new))
+    return first_new
+
+
+def _add_people(report: Report) -> None:
+    """Create the people that are not there yet, each with the name that their first row has."""
+    place = func.row_number().over(partition_by=staged.c.book_no, order_by=staged.c.line)
+    named = select(staged.c.book_no, staged.c.name, place.label("place"))
+    unknown = named.where(~exists().where(Person.book_no == staged.c.book_no)).subquery()
+    new = select(unknown.c.book_no, unknown.c.name).where(unknown.c.place == 1)
+    now = clock.now()
+    columns = (
+        "id",
+        "book_no",
+        "name",
+        "search_name",
+        "role",
+        "is_active",
+        "opted_out",
+        "session_no",
+        "card_no",
+        "created_at",
+    )
+    for some in db.session.execute(new, execution_options={"yield_per": 5_000}).partitions():
+        report.new_people += len(some)
+        people = (
+            (uuid4(), book_no, name, fold(name), Role.VOLUNTEER.value, True, False, 1, 1, now) for book_no, name in some
+        )
+        copy_rows(Person.__table__, columns, people)
+    query = select(func.count()).select_from(staged).join(Person, Person.book_no == staged.c.book_no)
+    report.renamed = db.session.scalar(query.where(Person.name != staged.c.name)) or 0
+
+
+def _hold() -> None:
+    """Keep everybody else from these people and camps."""
+    people = select(Person.id).where(Person.book_no.in_(select(staged.c.book_no))).order_by(Person.id)
+    named = exists().where(staged.c.site == Site.name, _same_camp())
+    named_camps = select(Camp.id).join(Site, Site.id == Camp.site_id).where(named)
+    for held in (people.with_for_update(key_share=True), named_camps.with_for_update(read=True, of=Camp)):
+        db.session.execute(select(func.count()).select_from(held.subquery()))
+
+
+def _said() -> Subquery:
+    """What the rows say, each person at each camp once."""
+    of_camp = (staged.c.book_no, staged.c.site, staged.c.camp_date, staged.c.camp)
+    place = func.row_number().over(partition_by=of_camp, order_by=staged.c.line).label("place")
+    rows = select(staged, place).subquery()
+    return (
+        select(
+            Person.id.label("person_id"),
+            Camp.site_id,
+            Camp.camp_date,
+            Camp.id.label("camp_id"),
+            rows.c.camp_role,
+            rows.c.state,
+        )
+        .select_from(rows)
+        .join(Person, Person.book_no == rows.c.book_no)
+        .join(Site, Site.name == rows.c.site)
+        .join(Camp, and_(Camp.site_id == Site.id, Camp.camp_date == rows.c.camp_date, Camp.name == rows.c.camp))
+        .where(rows.c.place == 1)
+        .subquery()
+    )
+
+
+def _kept(said: Subquery) -> ColumnElement[bool]:
+    return and_(*(column == said.c[column.name] for column in Attendance.__table__.primary_key))
+
+
+def _correct(report: Report) -> None:
+    """Set what the file says differently of people at camps, and take away the badges that this costs."""
+    said = _said()
+    differs = or_(Attendance.state != said.c.state, Attendance.camp_role != said.c.camp_role)
+    changed = (
+        select(said)
+        .join(Attendance, _kept(said))
+        .where(said.c.state != State.EXPECTED.value, differs)
+        .order_by(said.c.person_id)
+    )
+    rows: dict[UUID, list[dict[str, Any]]] = defaultdict(list)
+    for row in db.session.execute(changed).mappings():
+        rows[row["person_id"]].append({**row, "state": State(row["state"]), "camp_role": CampRole(row["camp_role"])})
+    now = clock.now()
+    unmarked = {"reason": None, "marked_by_id": None, "left_at": None, "presumed": False}
+    fresh = {"marked_at": now, "changed_at": now, **unmarked}
+    for ids in chunks(list(rows)):
+        before = histories.histories_of(ids)
+        different = [row | {"signed_up_as": row["camp_role"]} | fresh for person_id in ids for row in rows[person_id]]
+        db.session.execute(update(Attendance), different)
+        report.stored += len(different) + _add_attendance(ids)
+        after = histories.histories_of(ids)
+        changes = [Change(person_id, after[person_id], before[person_id]) for person_id in ids]
+        report.revoked_badges += badges.take_back(changes, reason="corrected by an import")
+
+
+def _add_attendance(person_ids: Collection[UUID] | None = None) -> int:
+    """Store the rows of people (or everybody) at camps where nothing is stored of them; how many there were."""
+    said = _said()
+    now = literal(clock.now(), Instant)
+    marked_at = case((said.c.state == State.EXPECTED.value, null()), else_=now)
+    new = select(*said.c, said.c.camp_role, marked_at, false(), now, now).where(~exists().where(_kept(said)))
+    if person_ids is not None:
+        new = new.where(said.c.person_id.in_(person_ids))
+    columns = [*said.c.keys(), "signed_up_as", "marked_at", "presumed", "created_at", "changed_at"]
+    return rows_changed(insert(Attendance).from_select(columns, new))
+
+
+def _touched(new_dates: Mapping[UUID, date]) -> Select[tuple[UUID]]:
+    """Whose badges and standings the import may have changed: whom it names, and whose runs at a site go on
+    over dates that its calendar did not have.
+    """
+    named = Person.book_no.in_(select(staged.c.book_no))
+    later = [
+        and_(Attendance.site_id == site_id, Attendance.camp_date > first, is_marked())
+        for site_id, first in new_dates.items()
+    ]
+    others = Person.id.in_(select(Attendance.person_id).where(or_(false(), *later)))
+    return select(Person.id).where(or_(named, others))

@@ -1,82 +1,179 @@
-"""The leaderboard: standings of the active volunteers, read only."""
+"""The leaderboard: boards of the people who may be listed, read from the kept standings. Read only, but for
+the passing of days (:func:`keep_up`).
+
+Whoever is on no leaderboard (:attr:`Person.is_listed`) is in none of what is answered here: no list, rank,
+count or export.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import and_, false, func, or_, select
+from sqlalchemy.sql.elements import ColumnElement
 
-from webapp.database import db
-from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import CHUNK, Attendance, histories_of, is_visit
+from webapp.database import db, one_at_a_time
+from webapp.domain import camps, histories, settling, standings
+from webapp.domain.accounts import Person
 from webapp.domain.badges import Award, Badge
-from webapp.domain.camps import Camp
+from webapp.domain.camps import Camp, Site
+from webapp.domain.records import Attendance
+from webapp.domain.standings import ALL_TIME, EVERYWHERE, OVERALL, RECENT, Board, Measure, Standing
+
+CHUNK = 500  # lines of an export that are read at a time
+NEIGHBOURS = 3  # lines above and below one's own
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """One line. Equal visits share a rank (1, 2, 2, 4)."""
+class Line:
+    """One line. Equal figures share a rank (1, 2, 2, 4)."""
 
     rank: int
     person: Person
     visits: int
     longest_streak: int
-    current_streak: int
     badges: Sequence[Badge]
 
 
-def ranked() -> Select[tuple[Person, int, int]]:
-    """Every active volunteer with visits and rank, by rank, then name."""
-    visits = (
-        select(Attendance.person_id, func.count().label("visits"))
-        .join(Camp, Camp.id == Attendance.camp_id)
-        .where(is_visit())
-        .group_by(Attendance.person_id)
+def size(board: Board = OVERALL) -> int:
+    """How many people a board has."""
+    return sum(number for _, number in standings.numbers(board, Measure.VISITS))
+
+
+def lines(board: Board = OVERALL, measure: Measure = Measure.VISITS, *, offset: int = 0, limit: int = 50) -> list[Line]:
+    """The lines of a board from ``offset`` on, at most ``limit``: by the measure, then by name.
+
+    Neither the number of queries nor what they read depends on how far down the page is: how many people
+    are before it is known from the tally, but for those with the very figure at which it begins.
+    """
+    ranks: dict[int, int] = {}
+    first_value, skipped, before = None, 0, 0
+    for value, number in standings.numbers(board, measure):
+        ranks[value] = before + 1
+        if first_value is None and before + number > offset:
+            first_value, skipped = value, offset - before
+        before += number
+    if first_value is None:
+        return []
+    figure = getattr(Standing, measure)
+    # The page is found in the index alone; only its own rows are read.
+    page = (
+        select(Standing.person_id, figure.label("figure"))
+        .where(_on(board), figure <= first_value)
+        .order_by(figure.desc(), Standing.search_name, Standing.book_no)
+        .offset(skipped)
+        .limit(limit)
         .subquery()
     )
-    number = func.coalesce(visits.c.visits, 0)
-    rank = func.rank().over(order_by=number.desc())
-    return (
-        select(Person, number.label("visits"), rank.label("rank"))
-        .outerjoin(visits, visits.c.person_id == Person.id)
-        .where(Person.role == Role.VOLUNTEER, Person.is_active)
-        .order_by(number.desc(), Person.search_name, Person.book_no)
+    here = Standing.site_id == board.site_id, Standing.period == board.period
+    query = (
+        select(Standing, Person)
+        .join(page, page.c.person_id == Standing.person_id)
+        .join(Person, Person.id == Standing.person_id)
+        .where(*here)
+        .order_by(page.c.figure.desc(), Standing.search_name, Standing.book_no)
     )
-
-
-def size() -> int:
-    """How many people the leaderboard has."""
-    query = select(func.count()).where(Person.role == Role.VOLUNTEER, Person.is_active)
-    return db.session.scalar(query) or 0
-
-
-def standings(offset: int, limit: int) -> list[Standing]:
-    """The lines from ``offset`` on, at most ``limit``; the number of queries does not depend on it."""
-    rows = db.session.execute(ranked().offset(offset).limit(limit)).all()
-    ids = [person.id for person, _, _ in rows]
-    histories = histories_of(ids)
-    badges = _badges_of(ids)
+    found = db.session.execute(query.execution_options(populate_existing=True)).tuples().all()
+    badges = _badges_of([person.id for _, person in found], board)
     return [
-        Standing(
-            rank,
-            person,
-            visits,
-            histories[person.id].longest_streak,
-            histories[person.id].current_streak,
-            badges[person.id],
-        )
-        for person, visits, rank in rows
+        Line(ranks[getattr(kept, measure)], person, kept.visits, kept.longest_streak, badges[person.id])
+        for kept, person in found
     ]
 
 
-def all_standings() -> Iterator[Standing]:
-    """The whole leaderboard, read in slices."""
+def place_of(person: Person, board: Board = OVERALL, measure: Measure = Measure.VISITS) -> int | None:
+    """How many lines of a board stand before somebody's; nothing where they are not on it."""
+    figure = getattr(Standing, measure)
+    own = db.session.execute(
+        select(figure, Standing.search_name, Standing.book_no).where(_on(board), Standing.person_id == person.id)
+    ).one_or_none()
+    if own is None:
+        return None
+    value, name, book_no = own
+    above = sum(number for reached, number in standings.numbers(board, measure) if reached > value)
+    earlier = or_(Standing.search_name < name, and_(Standing.search_name == name, Standing.book_no < book_no))
+    equals = select(func.count()).select_from(Standing).where(_on(board), figure == value, earlier)
+    return above + (db.session.scalar(equals) or 0)
+
+
+def neighbourhood(person: Person, board: Board = OVERALL, measure: Measure = Measure.VISITS) -> list[Line]:
+    """Somebody's own line with :data:`NEIGHBOURS` above and below; nothing where they are not on the board."""
+    place = place_of(person, board, measure)
+    if place is None:
+        return []
+    first = max(0, place - NEIGHBOURS)
+    return lines(board, measure, offset=first, limit=place - first + 1 + NEIGHBOURS)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One line of an export."""
+
+    line: Line
+    current_streak: int
+
+
+def export() -> Iterator[Exported]:
+    """The whole leaderboard of everywhere and all time, read in slices."""
     for offset in range(0, size(), CHUNK):
-        yield from standings(offset, CHUNK)
+        some = lines(offset=offset, limit=CHUNK)
+        of_person = histories.histories_of([line.person.id for line in some])
+        for line in some:
+            yield Exported(line, of_person[line.person.id].current_streak)
 
 
-def _badges_of(person_ids: Sequence[UUID]) -> dict[UUID, list[Badge]]:
+def years() -> Sequence[int]:
+    """The years in which anybody came or earned something, the latest first."""
+    kept = select(Standing.period).where(Standing.site_id == EVERYWHERE, Standing.period > RECENT)
+    # Each found by the index from the one before: the years are few, the standings are not.
+    found: list[int] = []
+    while year := db.session.scalar(
+        kept.where(Standing.period < found[-1] if found else Standing.period < 10_000)
+        .order_by(Standing.period.desc())
+        .limit(1)
+    ):
+        found.append(year)
+    return found
+
+
+def is_behind() -> bool:
+    """Whether at some site days have passed for which :func:`keep_up` was not yet called."""
+    return any(site.recent_from != camps.first_of_recent(site.today) for site in _behind())
+
+
+def keep_up() -> None:
+    """Let the last twelve months end today, at every site: whoever came on a date that is in them no longer
+    is settled anew. It costs what marking those people had cost. Inside the caller's write transaction.
+    """
+    one_at_a_time("settling many people")
+    for site in _behind():
+        new, kept = camps.first_of_recent(site.today), site.recent_from
+        passed = Attendance.camp_date >= min(kept, new), Attendance.camp_date < max(kept, new)
+        awarded = (
+            select(Award.person_id)
+            .join(Camp, Camp.id == Award.camp_id)
+            .where(Camp.site_id == site.id, Camp.camp_date >= min(kept, new), Camp.camp_date < max(kept, new))
+        )
+        came = select(Attendance.person_id).where(Attendance.site_id == site.id, *passed)
+        site.recent_from = new
+        db.session.flush()
+        settling.settle(select(Person.id).where(or_(Person.id.in_(came), Person.id.in_(awarded))))
+
+
+def _behind() -> Sequence[Site]:
+    zones = {zone: camps.first_of_recent(today) for zone, today in camps.todays().items()}
+    stale = or_(false(), *(and_(Site.time_zone == zone, Site.recent_from != first) for zone, first in zones.items()))
+    return db.session.scalars(select(Site).where(stale).order_by(Site.id)).all()
+
+
+def _on(board: Board) -> ColumnElement[bool]:
+    return and_(Standing.site_id == board.site_id, Standing.period == board.period, Standing.is_listed.is_(True))
+
+
+def _badges_of(person_ids: Sequence[UUID], board: Board) -> dict[UUID, list[Badge]]:
+    """The badges that people earned on a board, by value."""
     held: dict[UUID, list[Badge]] = defaultdict(list)
     query = (
         select(Award.person_id, Badge)
@@ -84,6 +181,14 @@ def _badges_of(person_ids: Sequence[UUID]) -> dict[UUID, list[Badge]]:
         .where(Award.person_id.in_(person_ids), Award.revoked_at.is_(None))
         .order_by(Badge.criteria_value, Badge.position)
     )
+    if board != OVERALL:
+        query = query.join(Camp, Camp.id == Award.camp_id).join(Site, Site.id == Camp.site_id)
+    if board.site_id != EVERYWHERE:
+        query = query.where(Camp.site_id == board.site_id)
+    if board.period == RECENT:
+        query = query.where(Camp.camp_date >= Site.recent_from)
+    elif board.period != ALL_TIME:
+        query = query.where(Camp.camp_date.between(date(board.period, 1, 1), date(board.period, 12, 31)))
     for person_id, badge in db.session.execute(query):
         held[person_id].append(badge)
     return held

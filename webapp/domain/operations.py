@@ -20,9 +20,10 @@ from webapp import clock
 from webapp.database import Instant, Model, db
 from webapp.domain import accounts, attendance, camps, cards, rolls
 from webapp.domain.accounts import LONGEST_NAME, Person
-from webapp.domain.attendance import LONGEST_REASON, Attendance, CampRole, Outcome, State
+from webapp.domain.attendance import Outcome
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError, InvalidError
+from webapp.domain.records import LONGEST_REASON, Attendance, CampRole, State
 
 MOST_PEOPLE = 5_000  # that one operation may name
 

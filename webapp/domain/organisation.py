@@ -1,6 +1,6 @@
 """What holds for the organisation as a whole."""
 
-from sqlalchemy import String
+from sqlalchemy import String, delete
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.database import Model, db
@@ -27,6 +27,21 @@ def put(key: str, value: str) -> None:
     """Keep a value under a key."""
     db.session.merge(Setting(key=key, value=value))
     db.session.flush()
+
+
+def drop(key: str) -> None:
+    """Forget the value kept under a key."""
+    db.session.execute(delete(Setting).where(Setting.key == key))
+
+
+def shows_neighbourhoods() -> bool:
+    """Whether volunteers see where they stand on the leaderboard. They do not until an admin wishes it."""
+    return get("neighbourhoods") == "yes"
+
+
+def show_neighbourhoods(show: bool) -> None:
+    """Let volunteers see where they stand, or not."""
+    put("neighbourhoods", "yes" if show else "no")
 
 
 def name() -> str:

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, and_, func, or_, select
+from sqlalchemy import ForeignKey, and_, exists, func, or_, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
 from webapp.database import Instant, Model, db
-from webapp.domain import accounts, attendance, badges, camps
+from webapp.domain import accounts, attendance, badges, camps, histories
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import Attendance, Mark, Outcome, State
+from webapp.domain.attendance import Mark, Outcome
 from webapp.domain.badges import Award, Badge
 from webapp.domain.camps import Camp
+from webapp.domain.records import Attendance, State, step_of
 from webapp.signals import announce
 
 
@@ -116,9 +117,8 @@ def others(camp: Camp, most: int) -> Sequence[Person]:
 
 def signed_up_today(person: Person) -> list[Camp]:
     """The camps of today that somebody is on the roll of."""
-    today = {camp.id: camp for camp in camps.camps_of_today()}
-    query = select(Attendance.camp_id).where(Attendance.person_id == person.id, Attendance.camp_id.in_(today))
-    return [today[camp_id] for camp_id in db.session.scalars(query)]
+    signed_up = exists().where(Attendance.person_id == person.id, Attendance.camp_id == Camp.id)
+    return list(camps.camps_of_today(signed_up))
 
 
 # --- the whole list at once ----------------------------------------------------------------------
@@ -189,19 +189,18 @@ def _at_risk(camp: Camp, present: Sequence[Attendance]) -> dict[UUID, list[Badge
     for person_id, badge_id in db.session.execute(query):
         held[person_id].add(badge_id)
     definitions = badges.definitions()
-    marks = attendance.marks_of(held)
-    calendars = attendance.calendars_for(marks.values())
+    marks = histories.marks_of(held)
+    calendars = camps.latest_of({site_id for of_one in marks.values() for site_id in of_one})
     risks = {}
     for each in present:
         if each.person_id not in held:
             continue
         own = marks[each.person_id]
-        before = badges.earned(attendance.history(own, calendars), definitions).keys()
+        before = badges.earned(histories.history(own, calendars), definitions).keys()
         left = attendance.undone(each)
-        rest = {there: step for there, step in own.items() if there.camp_id != camp.id}
-        if left is State.EXCUSED:
-            rest |= {there: attendance.step_of(left, each.camp_role) for there in own if there.camp_id == camp.id}
-        after = badges.earned(attendance.history(rest, calendars), definitions).keys()
+        instead = step_of(left, each.camp_role) if left is State.EXCUSED else None
+        rest = histories.without(own, camp, instead)
+        after = badges.earned(histories.history(rest, calendars), definitions).keys()
         risks[each.person_id] = [
             badge for badge in definitions if badge.id in before - after and badge.id in held[each.person_id]
         ]

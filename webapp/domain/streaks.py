@@ -1,11 +1,14 @@
-"""Streaks: pure functions from a site's calendar and one person's steps to their runs.
+"""Streaks: pure functions from one person's marked dates at a site to their runs.
 
 The rule (contract, "Earning"): walk the dates of a site's held camps in order; camps on one date are
 one step. A step counts if the person had a visit on it, is skipped if they were excused or came in
 another role, and breaks the run otherwise. On the day itself a camp not yet marked breaks nothing.
+
+:mod:`webapp.domain.settling` says the same once more in SQL, for many people at once; a test holds the
+two together.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
@@ -19,15 +22,14 @@ class Step(IntEnum):
     VISIT = 2
 
 
-class Calendar:
-    """The dates of one site's held camps, in order."""
+@dataclass(frozen=True, slots=True)
+class MarkedDate:
+    """A date of a site's calendar of which something is known of the person."""
 
-    def __init__(self, camps_on: Mapping[date, int], today: date) -> None:
-        """``camps_on`` says how many camps each local date has; ``today`` is the site's local date."""
-        self.camps_on = camps_on
-        self.today = today
-        self.dates = sorted(camps_on)
-        self.position = {day: place for place, day in enumerate(self.dates)}
+    date: date
+    step: Step
+    gap: bool
+    """Whether the calendar has a date between the marked one before and this, unmarked and so missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +42,23 @@ class Runs:
     """For each length, the first date on which a run got that long."""
 
 
-def walk(calendar: Calendar, marks: Mapping[date, Collection[Step]]) -> Runs:
+def after(run: int, step: Step, *, gap: bool) -> int:
+    """How long a run is after one more marked date; ``gap`` as in :class:`MarkedDate`."""
+    if gap or step is Step.MISSED:
+        run = 0
+    return run + 1 if step is Step.VISIT else run
+
+
+def walk(marked: Iterable[MarkedDate], *, missed_since: bool) -> Runs:
     """One person's runs at one site.
 
-    ``marks`` holds, for dates of the calendar, what each marked camp of the date was for the person.
-    Only these dates are looked at: one between them that is not there shows as a gap in the positions.
+    ``marked`` holds the marked dates in order, without a date of today that can still become a visit.
+    ``missed_since`` says whether the calendar has a date after them, other than today.
     """
     run = 0
-    following = 0
     reached: dict[int, date] = {}
-    for day in sorted(marks):
-        step = max(marks[day])
-        if step is Step.MISSED and day == calendar.today and len(marks[day]) < calendar.camps_on[day]:
-            break  # they can still be marked at another camp of today
-        if step is Step.MISSED or calendar.position[day] != following:
-            run = 0
-        if step is Step.VISIT:
-            run += 1
-            reached.setdefault(run, day)
-        following = calendar.position[day] + 1
-    missed_since = any(day != calendar.today for day in calendar.dates[following:])
+    for each in marked:
+        run = after(run, each.step, gap=each.gap)
+        if each.step is Step.VISIT:
+            reached.setdefault(run, each.date)
     return Runs(longest=max(reached, default=0), current=0 if missed_since else run, reached=reached)

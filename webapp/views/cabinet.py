@@ -11,7 +11,7 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import accounts, attendance, badges, camps, days
+from webapp.domain import accounts, attendance, badges, camps, days, histories
 from webapp.domain.accounts import Person, Role
 from webapp.domain.badges import Award, History, Progress
 from webapp.domain.days import Day
@@ -70,9 +70,9 @@ def open_cabinet(
     today = camps.default_site().today
     first, last = (date(year, 1, 1), date(year, 12, 31)) if year else (today - timedelta(days=365), today)
     began = days.first_date_of(person.id)
-    history = attendance.history_of(person.id)
+    history = histories.history_of(person.id)
     awards = badges.awards_of(person.id)
-    fresh = {award.id for award in awards if since and award.earned_at > since} - badges.ever_revoked(person.id)
+    fresh = {award.badge_id for award in awards if since and award.earned_at > since} - badges.ever_revoked(person.id)
     return Cabinet(
         person=person,
         history=history,

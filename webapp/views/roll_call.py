@@ -14,10 +14,11 @@ from webapp import clock
 from webapp.database import writing
 from webapp.domain import accounts, attendance, camps, operations, rolls
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import CampRole, Outcome, State
+from webapp.domain.attendance import Outcome
 from webapp.domain.badges import Settlement
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError, InvalidError
+from webapp.domain.records import CampRole, State
 from webapp.domain.rolls import Row
 from webapp.views import live
 from webapp.views.presentation import plural

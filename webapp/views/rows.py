@@ -10,9 +10,9 @@ from flask.typing import ResponseReturnValue
 
 from webapp.domain import camps, cards, rolls
 from webapp.domain.accounts import Role
-from webapp.domain.attendance import State
 from webapp.domain.badges import Settlement
 from webapp.domain.camps import Camp
+from webapp.domain.records import State
 from webapp.domain.rolls import Row
 from webapp.views import live
 from webapp.views.presentation import card_digest, clock_time, day, micros, search_word

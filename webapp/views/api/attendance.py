@@ -6,7 +6,7 @@ from flask import Response
 from flask_openapi import APIBlueprint
 
 from webapp.database import writing
-from webapp.domain import attendance, badges, camps, rolls
+from webapp.domain import attendance, camps, rolls
 from webapp.domain.accounts import Person
 from webapp.domain.attendance import Outcome
 from webapp.domain.camps import Camp
@@ -16,8 +16,8 @@ from webapp.views.api.schemas import (
     AttendanceAnswer,
     AttendanceBody,
     AttendanceState,
+    BadgeAnswer,
     PersonPath,
-    badge_answers,
     send,
 )
 from webapp.views.errors import answer
@@ -41,7 +41,7 @@ def mark(path: PersonPath, body: AttendanceBody) -> Response:
         return answer(404, "There is no camp with this id.")
     with writing():
         outcome = _verb(person, camp, body)
-        sent = _answer(person, outcome)
+        sent = _answer(outcome)
     return send(sent)
 
 
@@ -51,11 +51,10 @@ def _verb(person: Person, camp: Camp, body: AttendanceBody) -> Outcome:
     return attendance.mark_present(person, camp, by=bearer(), camp_role=body.camp_role)
 
 
-def _answer(person: Person, outcome: Outcome) -> AttendanceAnswer:
+def _answer(outcome: Outcome) -> AttendanceAnswer:
     assert outcome.attendance is not None  # somebody present is on the roll
-    new = {badge.id for badge in outcome.badges.new}
-    awards = [award for award in badges.awards_of(person.id) if award.badge_id in new] if new else []
-    return AttendanceAnswer(attendance=AttendanceState.of(outcome.attendance), new_badges=badge_answers(awards))
+    new = [BadgeAnswer.new(badge, outcome.badges.at) for badge in outcome.badges.new]
+    return AttendanceAnswer(attendance=AttendanceState.of(outcome.attendance), new_badges=new)
 
 
 def _camp(person: Person, camp_id: UUID | None) -> Camp | None:
@@ -65,7 +64,7 @@ def _camp(person: Person, camp_id: UUID | None) -> Camp | None:
     """
     if camp_id:
         return camps.by_id(camp_id)
-    todays = camps.camps_of_today()
+    todays = camps.camps_of_today(most=2)
     if not todays:
         raise ConflictError("There is no camp today.")
     if len(todays) > 1:

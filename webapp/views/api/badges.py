@@ -6,7 +6,7 @@ from flask import Response
 from flask_openapi import APIBlueprint
 
 from webapp.database import writing
-from webapp.domain import attendance, badges
+from webapp.domain import attendance, badges, histories
 from webapp.domain.accounts import Person, Role
 from webapp.views.api.bearer import MARKERS, SECURITY, bearer, errors, named_person, permits
 from webapp.views.api.schemas import (
@@ -80,7 +80,7 @@ def _badges(person: Person) -> Response:
 
 
 def _progress(person_id: UUID) -> Response:
-    progress = badges.progress_of(attendance.history_of(person_id), badges.awards_of(person_id))
+    progress = badges.progress_of(histories.history_of(person_id), badges.awards_of(person_id))
     following = badges.next_of(progress)
     return send(
         ProgressAnswer(

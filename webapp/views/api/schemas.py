@@ -9,8 +9,8 @@ from flask import Response, jsonify
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import Attendance, CampRole, State
-from webapp.domain.badges import Award, Progress
+from webapp.domain.badges import Award, Badge, Progress
+from webapp.domain.records import Attendance, CampRole, State
 
 
 def _iso(instant: datetime) -> str:
@@ -123,8 +123,12 @@ class BadgeAnswer(BaseModel):
     @classmethod
     def of(cls, award: Award) -> "BadgeAnswer":
         """As it is sent."""
-        badge = award.badge
-        return cls(name=badge.name, description=badge.description, earned_at=award.earned_at)
+        return cls.new(award.badge, award.earned_at)
+
+    @classmethod
+    def new(cls, badge: Badge, earned_at: datetime) -> "BadgeAnswer":
+        """A badge earned at an instant, as it is sent."""
+        return cls(name=badge.name, description=badge.description, earned_at=earned_at)
 
 
 class AttendanceAnswer(BaseModel):

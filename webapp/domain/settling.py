@@ -1,0 +1,576 @@
+"""Settling many people at once, in SQL: their figures, standings and awards from attendance alone.
+
+The rule of a streak stands in :mod:`webapp.domain.streaks`; here it is said once more in the database's
+words, for a million people as for one, and a test holds the two together. What is done takes nothing
+away: it is for what can only add (new marks, a changed calendar), and for checking.
+
+People are taken in slices by id, so that memory does not grow with the organisation.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    Column,
+    Date,
+    Integer,
+    Select,
+    SmallInteger,
+    Subquery,
+    Uuid,
+    and_,
+    case,
+    delete,
+    exists,
+    extract,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.sql.elements import ColumnElement
+
+from webapp import clock
+from webapp.database import Instant, clear, db, rows_changed, scratch
+from webapp.domain import badges, camps, standings
+from webapp.domain.accounts import Person, listed
+from webapp.domain.badges import Award, Badge, Criteria
+from webapp.domain.camps import Camp, Site
+from webapp.domain.records import Attendance, CampRole, State, is_marked, is_visit
+from webapp.domain.standings import ALL_TIME, EVERYWHERE, RECENT, Board, Measure, Standing, Tally
+from webapp.domain.streaks import Step
+from webapp.signals import announce_all
+
+SLICE = 20_000  # people; with 20 camps each their marks take some 100 MB to sort
+
+chosen = scratch("chosen", Column("person_id", Uuid, primary_key=True))
+figure = scratch(
+    "figure",
+    Column("person_id", Uuid, primary_key=True),
+    Column("site_id", Uuid, primary_key=True),
+    Column("period", SmallInteger, primary_key=True),
+    Column("visits", Integer),
+    Column("longest_streak", Integer),
+    Column("badges", Integer),
+    Column("run", Integer),
+    Column("last_visit", Date),
+)
+due = scratch(
+    "due",
+    Column("person_id", Uuid, primary_key=True),
+    Column("badge_id", Uuid, primary_key=True),
+    Column("camp_id", Uuid),
+)
+begun = scratch("begun", Column("camp_id", Uuid, primary_key=True), Column("at", Instant))
+
+_FIGURES = ("visits", "longest_streak", "badges", "run", "last_visit")
+
+
+@dataclass
+class Settled:
+    """What settling people did."""
+
+    people: int = 0
+    new_badges: int = 0
+    returned_badges: int = 0
+    moved_badges: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something kept that a recomputation from attendance does not give, in words."""
+
+    said: str
+
+    def __str__(self) -> str:
+        return self.said
+
+
+def settle(
+    people: Select[tuple[UUID]] | None = None,
+    *,
+    dated_back: bool = False,
+    progress: Callable[[int], object] = lambda _people: None,
+) -> Settled:
+    """Settle ``people`` (a query for their ids), or everybody, inside the caller's transaction.
+
+    Badges that are due are awarded, as earned now or, ``dated_back``, when the camp that completed each
+    began. ``progress`` is told how many people each slice had.
+    """
+    done = Settled()
+    after: UUID | None = None
+    while after := settle_slice(after, people, done, dated_back=dated_back):
+        progress(_number_chosen())
+    for read_before in list(db.session.identity_map.values()):
+        if isinstance(read_before, Award):
+            db.session.expire(read_before)
+    return done
+
+
+def settle_slice(
+    after: UUID | None, people: Select[tuple[UUID]] | None, done: Settled, *, dated_back: bool = False
+) -> UUID | None:
+    """Settle the next people after an id; the last of them, or nothing where there was nobody left."""
+    last = _choose(after, people, lock=True)
+    if last is None:
+        return None
+    _fill_due()
+    _award(done, dated_back=dated_back)
+    restate_chosen()
+    announce_all(select(chosen.c.person_id))
+    done.people += _number_chosen()
+    return last
+
+
+def restate(people: Select[tuple[UUID]]) -> None:
+    """Bring the standings of people in line with their attendance and awards. They must be locked."""
+    after: UUID | None = None
+    while after := _choose(after, people):
+        restate_chosen()
+
+
+def restate_chosen() -> None:
+    """As :func:`restate`, for the people chosen at present."""
+    _fill_figures()
+    changes: Tally = Counter()
+    for sign, table, is_listed in (
+        (1, figure, _chosen_is_listed(figure.c.person_id)),
+        (-1, Standing.__table__, Standing.is_listed),
+    ):
+        for measure in Measure:
+            value = table.c[measure]
+            counted = (
+                select(table.c.site_id, table.c.period, value, func.count())
+                .where(table.c.person_id.in_(select(chosen.c.person_id)), is_listed)
+                .group_by(table.c.site_id, table.c.period, value)
+            )
+            for site_id, period, reached, number in db.session.execute(counted):
+                changes[Board(site_id, period), measure, reached] += sign * number
+    standings.record(changes)
+    db.session.execute(
+        delete(Standing).where(Standing.person_id.in_(select(chosen.c.person_id)), ~exists().where(_kept_right()))
+    )
+    rows = select(figure, Person.search_name, Person.book_no, listed()).join(Person, Person.id == figure.c.person_id)
+    columns = ["person_id", "site_id", "period", *_FIGURES, "search_name", "book_no", "is_listed"]
+    db.session.execute(insert(Standing).from_select(columns, rows.where(~exists().where(_same_standing()))))
+
+
+def differences(*, progress: Callable[[int], object] = lambda _people: None) -> Iterator[Difference]:
+    """Whatever is kept that a recomputation from attendance does not give: visits, streaks, standings,
+    awards. A badge that stands though today's calendar would not give it is none: the contract leaves it
+    to its holder when a camp is added or cancelled. Unless nobody could have earned it on any calendar.
+    """
+    after: UUID | None = None
+    while after := _choose(after, None):
+        _fill_due()
+        _fill_figures()
+        yield from _award_differences()
+        yield from _standing_differences()
+        progress(_number_chosen())
+    yield from _tally_differences()
+
+
+def repair(*, progress: Callable[[int], object] = lambda _people: None) -> None:
+    """Mend whatever :func:`differences` finds, inside the caller's transaction."""
+    after: UUID | None = None
+    while after := _choose(after, None, lock=True):
+        impossible = _impossible().with_only_columns(Award.person_id, Award.badge_id)
+        for person_id, badge_id in db.session.execute(impossible).all():
+            badges.revoke((person_id, badge_id), "no attendance supports it (flask verify)")
+    settle(progress=progress)
+    _rebuild_tally()
+
+
+# --- choosing ------------------------------------------------------------------------------------
+
+
+def _choose(after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: bool = False) -> UUID | None:
+    """Choose the next slice of people after an id; the last of them, or nothing where there is nobody."""
+    clear(chosen, figure, due, begun)
+    ids = select(Person.id).order_by(Person.id).limit(SLICE)
+    if after:
+        ids = ids.where(Person.id > after)
+    if people is not None:
+        ids = ids.where(Person.id.in_(people))
+    if lock:
+        ids = ids.with_for_update(key_share=True)
+    db.session.execute(insert(chosen).from_select(["person_id"], ids))
+    # Not max(): PostgreSQL has none of ids before version 18.
+    return db.session.scalar(select(chosen.c.person_id).order_by(chosen.c.person_id.desc()).limit(1))
+
+
+def _number_chosen() -> int:
+    return db.session.scalar(select(func.count()).select_from(chosen)) or 0
+
+
+def _chosen_is_listed(person_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    return exists().where(Person.id == person_id, listed())
+
+
+# --- the rule, in SQL ----------------------------------------------------------------------------
+
+
+def _marked() -> ColumnElement[bool]:
+    """The condition on attendance joined to camp: marked, held, of the chosen."""
+    return and_(Attendance.person_id.in_(select(chosen.c.person_id)), is_marked(), camps.held())
+
+
+def visit_dates() -> Subquery:
+    """Every date of every site with a visit of the chosen people: how many ``visits``, and the number of
+    the ``stretch`` it belongs to, which goes up wherever the run is broken (:func:`streaks.after`).
+    """
+    on_calendar = select(Camp.site_id, Camp.camp_date).where(camps.held()).distinct().subquery()
+    calendar = select(
+        on_calendar,
+        func.row_number().over(partition_by=on_calendar.c.site_id, order_by=on_calendar.c.camp_date).label("place"),
+    ).subquery()
+    visited = and_(Attendance.state == State.PRESENT, Attendance.camp_role == CampRole.VOLUNTEER)
+    skipped = Attendance.state.in_((State.PRESENT, State.EXCUSED))
+    step = case((visited, Step.VISIT), (skipped, Step.SKIPPED), else_=Step.MISSED)
+    dates = (
+        select(
+            Attendance.person_id,
+            Attendance.site_id,
+            Attendance.camp_date,
+            func.max(step).label("step"),
+            func.sum(case((visited, 1), else_=0)).label("visits"),
+        )
+        .join(Camp, Camp.id == Attendance.camp_id)
+        .where(_marked())
+        .group_by(Attendance.person_id, Attendance.site_id, Attendance.camp_date)
+        .subquery()
+    )
+    before = func.lag(calendar.c.place).over(
+        partition_by=(dates.c.person_id, dates.c.site_id), order_by=dates.c.camp_date
+    )
+    gap = calendar.c.place != before + 1
+    placed = (
+        select(dates, case((or_(dates.c.step == Step.MISSED, gap), 1), else_=0).label("breaks"))
+        .join(calendar, and_(calendar.c.site_id == dates.c.site_id, calendar.c.camp_date == dates.c.camp_date))
+        .subquery()
+    )
+    stretch = func.sum(placed.c.breaks).over(
+        partition_by=(placed.c.person_id, placed.c.site_id), order_by=placed.c.camp_date
+    )
+    stretches = select(placed, stretch.label("stretch")).subquery()
+    return select(stretches).where(stretches.c.step == Step.VISIT).subquery()
+
+
+def _fill_figures() -> None:
+    """Work out the figures of the chosen people on each board."""
+    dates = visit_dates()
+    in_stretch = (dates.c.person_id, dates.c.site_id, dates.c.stretch)
+    year = extract("year", dates.c.camp_date)
+    recent = dates.c.camp_date >= Site.recent_from
+    parts = (
+        select(
+            *in_stretch,
+            year.label("year"),
+            recent.label("recent"),
+            func.count().label("steps"),
+            func.sum(dates.c.visits).label("visits"),
+            func.max(dates.c.camp_date).label("last"),
+        )
+        .join(Site, Site.id == dates.c.site_id)
+        .group_by(*in_stretch, year, recent)
+        .cte("parts")
+    )
+    # A run of a period is what of a stretch lies in it.
+    stretches = union_all(
+        _stretches(parts, literal(ALL_TIME)),
+        _stretches(parts, parts.c.year),
+        _stretches(parts, literal(RECENT)).where(parts.c.recent),
+    ).subquery()
+    of_board = (stretches.c.person_id, stretches.c.site_id, stretches.c.period)
+    # The run that ends with the last visit is the last stretch. Its number leads, so that the maximum finds it.
+    last_stretch = func.max(stretches.c.stretch * literal(1 << 20) + stretches.c.steps) % literal(1 << 20)
+    came = (
+        select(
+            *of_board,
+            func.sum(stretches.c.visits).label("visits"),
+            func.max(stretches.c.steps).label("longest"),
+            last_stretch.label("run"),
+            func.max(stretches.c.last).label("last"),
+        )
+        .group_by(*of_board)
+        .cte("came")
+    )
+    earned = _badges_earned()
+    none = literal(0)
+    rows = union_all(
+        select(
+            came.c.person_id,
+            came.c.site_id,
+            came.c.period,
+            came.c.visits,
+            came.c.longest,
+            none,
+            came.c.run,
+            came.c.last,
+        ),
+        select(
+            came.c.person_id,
+            literal(EVERYWHERE, Uuid),
+            came.c.period,
+            came.c.visits,
+            came.c.longest,
+            none,
+            none,
+            came.c.last,
+        ),
+        select(earned.c.person_id, earned.c.site_id, earned.c.period, none, none, earned.c.number, none, null()),
+        select(
+            earned.c.person_id, literal(EVERYWHERE, Uuid), earned.c.period, none, none, earned.c.number, none, null()
+        ),
+        select(chosen.c.person_id, literal(EVERYWHERE, Uuid), literal(ALL_TIME), none, none, none, none, null()),
+    ).subquery()
+    key, (visits, longest, number, run, last) = list(rows.c)[:3], list(rows.c)[3:]
+    summed = select(*key, func.sum(visits), func.max(longest), func.sum(number), func.max(run), func.max(last))
+    db.session.execute(insert(figure).from_select([column.name for column in figure.c], summed.group_by(*key)))
+
+
+def _stretches(parts: CTE, period: ColumnElement[int]) -> Select[Any]:
+    key = (parts.c.person_id, parts.c.site_id, period.label("period"), parts.c.stretch)
+    steps, visits = func.sum(parts.c.steps).label("steps"), func.sum(parts.c.visits).label("visits")
+    of_period = (period,) if period is parts.c.year else ()
+    by = (parts.c.person_id, parts.c.site_id, *of_period, parts.c.stretch)
+    return select(*key, steps, visits, func.max(parts.c.last).label("last")).group_by(*by)
+
+
+def _badges_earned() -> CTE:
+    """How many badges the chosen people earned on each board of a site: where and when each was completed."""
+    held = (
+        select(
+            Award.person_id,
+            Camp.site_id,
+            extract("year", Camp.camp_date).label("year"),
+            (Camp.camp_date >= Site.recent_from).label("recent"),
+        )
+        .join(Camp, Camp.id == Award.camp_id)
+        .join(Site, Site.id == Camp.site_id)
+        .where(Award.person_id.in_(select(chosen.c.person_id)), Award.revoked_at.is_(None))
+        .cte("held")
+    )
+    person_and_site = held.c.person_id, held.c.site_id
+    return union_all(
+        select(*person_and_site, literal(ALL_TIME).label("period"), func.count().label("number")).group_by(
+            *person_and_site
+        ),
+        select(*person_and_site, held.c.year, func.count()).group_by(*person_and_site, held.c.year),
+        select(*person_and_site, literal(RECENT), func.count()).where(held.c.recent).group_by(*person_and_site),
+    ).cte("earned")
+
+
+def _fill_due() -> None:
+    """Work out which badges the chosen people have reached, and which visit completed each."""
+    visits = (
+        select(
+            Attendance.person_id,
+            Attendance.site_id,
+            Attendance.camp_date,
+            Attendance.camp_id,
+            Camp.start_time,
+            func.row_number()
+            .over(partition_by=Attendance.person_id, order_by=(Camp.camp_date, Camp.start_time, Camp.id))
+            .label("number"),
+        )
+        .join(Camp, Camp.id == Attendance.camp_id)
+        .where(_marked(), is_visit())
+        .cte("visits")
+    )
+    dates = visit_dates()
+    length = func.row_number().over(
+        partition_by=(dates.c.person_id, dates.c.site_id, dates.c.stretch), order_by=dates.c.camp_date
+    )
+    runs = select(dates.c.person_id, dates.c.site_id, dates.c.camp_date, length.label("length")).subquery()
+    # Of several runs that got as long, the first; of several visits on its date too.
+    first = func.row_number().over(
+        partition_by=(runs.c.person_id, Badge.id),
+        order_by=(runs.c.camp_date, runs.c.site_id, visits.c.start_time, visits.c.camp_id),
+    )
+    there = and_(
+        visits.c.person_id == runs.c.person_id,
+        visits.c.site_id == runs.c.site_id,
+        visits.c.camp_date == runs.c.camp_date,
+    )
+    candidates = (
+        select(runs.c.person_id, Badge.id.label("badge_id"), visits.c.camp_id, first.label("place"))
+        .join(Badge, and_(Badge.criteria_value == runs.c.length, Badge.criteria_type == Criteria.CONSECUTIVE_VISITS))
+        .join(visits, there)
+        .where(Badge.is_active)
+        .subquery()
+    )
+    by_visits = (
+        select(visits.c.person_id, Badge.id, visits.c.camp_id)
+        .join(Badge, and_(Badge.criteria_value == visits.c.number, Badge.criteria_type == Criteria.VISITS))
+        .where(Badge.is_active)
+    )
+    by_runs = select(candidates.c.person_id, candidates.c.badge_id, candidates.c.camp_id).where(candidates.c.place == 1)
+    columns = ["person_id", "badge_id", "camp_id"]
+    db.session.execute(insert(due).from_select(columns, union_all(by_visits, by_runs)))
+
+
+# --- awards --------------------------------------------------------------------------------------
+
+
+def _same_award() -> ColumnElement[bool]:
+    return and_(Award.person_id == due.c.person_id, Award.badge_id == due.c.badge_id)
+
+
+def _award(done: Settled, *, dated_back: bool) -> None:
+    """Award what is due to the chosen people, give back what was revoked, name the camps that complete."""
+    now = clock.now()
+    returned = select(due).join(Award, _same_award()).where(Award.revoked_at.is_not(None))
+    for person_id, badge_id, camp_id in db.session.execute(returned).all():
+        badges.give_back(person_id, [badge_id], {badge_id: camp_id}, now)
+        done.returned_badges += 1
+    moved = exists().where(_same_award(), Award.camp_id != due.c.camp_id)
+    camp_id = select(due.c.camp_id).where(_same_award()).scalar_subquery()
+    done.moved_badges += rows_changed(update(Award).where(moved).values(camp_id=camp_id))
+    missing = select(due.c.person_id, due.c.badge_id, due.c.camp_id).where(~exists().where(_same_award()))
+    if dated_back:
+        _fill_begun(missing)
+        missing = missing.join(begun, begun.c.camp_id == due.c.camp_id).add_columns(begun.c.at)
+    else:
+        missing = missing.add_columns(literal(now, Instant))
+    columns = ["person_id", "badge_id", "camp_id", "earned_at"]
+    done.new_badges += rows_changed(insert(Award).from_select(columns, missing))
+
+
+def _fill_begun(missing: Select[Any]) -> None:
+    """When the camps began that complete the missing awards; never later than now."""
+    named = missing.with_only_columns(due.c.camp_id).distinct()
+    now = clock.now()
+    rows = [
+        {"camp_id": camp.id, "at": min(camp.starts_at, now)}
+        for camp in db.session.scalars(select(Camp).where(Camp.id.in_(named)))
+    ]
+    if rows:
+        db.session.execute(insert(begun), rows)
+
+
+# --- what differs --------------------------------------------------------------------------------
+
+
+def _same_standing() -> ColumnElement[bool]:
+    return and_(
+        Standing.person_id == figure.c.person_id,
+        Standing.site_id == figure.c.site_id,
+        Standing.period == figure.c.period,
+    )
+
+
+def _kept_right() -> ColumnElement[bool]:
+    """The condition on a standing that says it is what was worked out, and repeats the person rightly."""
+    figures = (getattr(Standing, name).is_not_distinct_from(figure.c[name]) for name in _FIGURES)
+    person = (
+        Person.id == Standing.person_id,
+        Person.search_name == Standing.search_name,
+        Person.book_no == Standing.book_no,
+        listed() == Standing.is_listed,
+    )
+    return and_(_same_standing(), *figures, *person)
+
+
+def _standing_differences() -> Iterator[Difference]:
+    kept_wrong = (
+        select(Standing.book_no, Standing.site_id, Standing.period)
+        .where(Standing.person_id.in_(select(chosen.c.person_id)), ~exists().where(_kept_right()))
+        .order_by(Standing.book_no)
+    )
+    missing = (
+        select(Person.book_no, figure.c.site_id, figure.c.period)
+        .join(Person, Person.id == figure.c.person_id)
+        .where(~exists().where(_same_standing()))
+        .order_by(Person.book_no)
+    )
+    for word, query in (("is kept wrongly", kept_wrong), ("is missing", missing)):
+        for book_no, site_id, period in db.session.execute(query):
+            yield Difference(f"book number {book_no}: the standing {_board(site_id, period)} {word}.")
+
+
+def _board(site_id: UUID, period: int) -> str:
+    when = {ALL_TIME: "of all time", RECENT: "of the last twelve months"}.get(period, f"of {period}")
+    return when if site_id == EVERYWHERE else f"{when} at site {site_id}"
+
+
+def _award_differences() -> Iterator[Difference]:
+    stands = and_(_same_award(), Award.revoked_at.is_(None))
+    named = (
+        select(Person.book_no, Badge.name)
+        .select_from(due)
+        .join(Person, Person.id == due.c.person_id)
+        .join(Badge, Badge.id == due.c.badge_id)
+        .order_by(Person.book_no)
+    )
+    missing = named.where(~exists().where(stands))
+    moved = named.where(exists().where(stands, Award.camp_id != due.c.camp_id))
+    for word, query in (("is earned and not awarded", missing), ("names another camp than completed it", moved)):
+        for book_no, badge in db.session.execute(query):
+            yield Difference(f"book number {book_no}: {badge} {word}.")
+    for book_no, badge in db.session.execute(_impossible()):
+        yield Difference(f"book number {book_no}: {badge} stands without the attendance it takes.")
+
+
+def _impossible() -> Select[tuple[int, str]]:
+    """Awards of the chosen people that no calendar could have given: fewer visits than the badge takes,
+    those at cancelled camps included.
+    """
+    present = (
+        select(func.count())
+        .where(Attendance.person_id == Award.person_id, is_visit())
+        .correlate(Award)
+        .scalar_subquery()
+    )
+    return (
+        select(Person.book_no, Badge.name)
+        .join_from(Award, Person, Person.id == Award.person_id)
+        .join(Badge, Badge.id == Award.badge_id)
+        .where(
+            Award.person_id.in_(select(chosen.c.person_id)),
+            Award.revoked_at.is_(None),
+            present < Badge.criteria_value,
+        )
+        .order_by(Person.book_no)
+    )
+
+
+def _counted() -> Tally:
+    """The tally as the kept standings give it."""
+    counted: Tally = Counter()
+    for measure in Measure:
+        value = getattr(Standing, measure)
+        key = (Standing.site_id, Standing.period, value)
+        query = select(*key, func.count()).where(Standing.is_listed).group_by(*key)
+        for site_id, period, reached, number in db.session.execute(query):
+            counted[Board(site_id, period), measure, reached] = number
+    return counted
+
+
+def _tally_differences() -> Iterator[Difference]:
+    key = list(standings.tally.c)[:4]
+    kept: Tally = Counter()
+    for site_id, period, measure, value, number in db.session.execute(
+        select(*key, func.sum(standings.tally.c.people)).group_by(*key)
+    ):
+        kept[Board(site_id, period), Measure(measure), value] = int(number)
+    counted = _counted()
+    for board, measure, value in sorted(kept.keys() | counted.keys()):
+        if kept[board, measure, value] != counted[board, measure, value]:
+            yield Difference(
+                f"the number of people with {value} by {measure} {_board(*board)} is kept as "
+                f"{kept[board, measure, value]}, and is {counted[board, measure, value]}."
+            )
+
+
+def _rebuild_tally() -> None:
+    db.session.execute(delete(standings.tally))
+    standings.record(_counted())
