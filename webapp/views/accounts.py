@@ -106,6 +106,19 @@ def account() -> ResponseReturnValue:
     return render_template("accounts/account.html", form=form), 422 if form.errors else 200
 
 
+@blueprint.post("/account/leaderboards")
+@permits(*Role)
+def leaderboards() -> ResponseReturnValue:
+    """Be on no leaderboard any more, or again."""
+    show = request.form.get("show")
+    if show not in ("yes", "no"):
+        raise InvalidError("It was not said whether you want to be on leaderboards. Reload the page and try again.")
+    with writing():
+        accounts.opt_out(viewer(), show == "no")
+    flash("You are on the leaderboards again." if show == "yes" else "You are on no leaderboard any more.")
+    return redirect(url_for("accounts.account", _anchor="leaderboards"), 303)
+
+
 def _authenticate(book_no: str, password: str) -> Person | None:
     try:
         number = accounts.parse_book_no(book_no)

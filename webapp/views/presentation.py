@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from webapp.domain import cards, organisation
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import CampRole, State
+from webapp.domain.records import CampRole, State
 from webapp.views.security import secret, signed_in
 
 MENUS: dict[Role, list[tuple[str, str, str]]] = {
@@ -56,7 +56,10 @@ def _shared() -> dict[str, object]:
 
 def menu(person: Person) -> list[tuple[str, str, str]]:
     """The two or three places somebody's role needs: endpoint, word and icon."""
-    return MENUS[person.role]
+    places = MENUS[person.role]
+    if person.role is Role.VOLUNTEER and organisation.shows_neighbourhoods():
+        return [places[0], ("leaderboard.mine", "Where I stand", "chart"), *places[1:]]
+    return places
 
 
 def day(value: date, today: date | None = None) -> str:
