@@ -16,7 +16,7 @@ What distorts, and what was done about it:
   until the stream is open and the service worker has what it keeps.
 - The simulation multiplies the processor time that it saw: on a busy machine all figures but the bytes grow.
 
-Lighthouse 13 asks for Node 22.19 or newer; it ran on 20.20, too, but that npm warns.
+Lighthouse 13 asks for Node 22.19 or newer; it ran on 20.20, too, where npm warned.
 """
 
 import json
