@@ -50,7 +50,7 @@ $(VENV)/dev: requirements/dev.lock $(VENV)/run
 # The front-end files come from npm; where there is none, with a Node of PyPI's. The live script is one
 # file: htmx looks through the page a moment after it is loaded, and an extension in a file of its own may
 # come later than that.
-$(VENDOR)/installed: package-lock.json | $(BIN)/pip
+$(VENDOR)/fetched: package-lock.json | $(BIN)/pip
 	@command -v npm >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/node.lock
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@mkdir -p $(VENDOR)
@@ -58,6 +58,11 @@ $(VENDOR)/installed: package-lock.json | $(BIN)/pip
 	@cp node_modules/idb/build/umd.js $(VENDOR)/idb.js
 	@cp node_modules/qr-scanner/qr-scanner.umd.min.js node_modules/qr-scanner/qr-scanner-worker.min.js $(VENDOR)/
 	@(cd node_modules/htmx.org/dist && cat htmx.min.js && echo && cat ext/hx-sse.min.js) >$(VENDOR)/htmx-live.js
+	@touch $@
+
+# The style sheets are one file too: a second one costs a first visit a round trip before anything is painted.
+$(VENDOR)/installed: $(VENDOR)/fetched static/app.css
+	@cat $(VENDOR)/modern-normalize.css static/app.css >$(VENDOR)/styles.css
 	@touch $@
 
 # After a change of a version in pyproject.toml; needs uv.

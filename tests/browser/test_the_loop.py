@@ -71,6 +71,28 @@ def test_a_mark_appears_on_the_volunteers_own_page_within_a_second(
     expect(volunteer.locator("#earned-title + ul")).not_to_contain_text("On a Roll")
 
 
+def test_the_cabinet_is_painted_before_its_scripts_are_fetched(open_as: OpenAs, people: People, today: Camp) -> None:
+    page = open_as(people.volunteer)
+    page.wait_for_function("() => window.htmx")
+    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    fetched = page.evaluate("""performance.getEntriesByType("resource")
+        .filter((each) => /htmx-live|page\\.js/.test(each.name)).map((each) => each.startTime)""")
+    assert len(fetched) == 2
+    assert painted < min(fetched)
+
+
+def test_a_cabinet_in_a_hidden_tab_goes_live_though_it_is_not_painted(
+    open_as: OpenAs, people: People, today: Camp
+) -> None:
+    page = open_as(people.volunteer)
+    page.add_init_script("""
+        Object.defineProperty(document, "hidden", { value: true });
+        window.PerformanceObserver = class { observe() {} disconnect() {} };
+    """)
+    with page.expect_response("**/cabinet/live?*"):
+        page.reload()
+
+
 def test_finding_by_part_of_a_name_without_its_accents_and_by_number(
     open_as: OpenAs, people: People, today: Camp
 ) -> None:

@@ -42,7 +42,7 @@ def test_the_service_worker_keeps_files_that_exist(client: FlaskClient) -> None:
     assert response.mimetype == "text/javascript"
     assert response.headers["Cache-Control"] == "no-store"
     files = files_of(response.text)
-    assert len(files) == 12
+    assert len(files) == 11
     for file in files:
         kept = client.get(file)
         assert kept.status_code == 200, file
@@ -118,6 +118,28 @@ def test_the_roll_call_of_300_people_is_light(app: Flask, as_: As, people: Peopl
     files -= {file for file in files if "htmx" in file}  # only where there is nowhere to store an outbox
     weights = {path: wire(client, path) for path in (at, f"{at}/others", "/service-worker.js", "/offline", *files)}
     assert sum(weights.values()) < 80_000, weights
+
+
+def test_the_first_visit_of_the_cabinet_is_light(as_: As, people: People) -> None:
+    """Page, scripts, styles, icons, the service worker and all it keeps: under 60 KB. What comes before the paint,
+    page and styles, fits into the first ten packets of a connection each, so that neither takes a second round trip.
+    """
+    client = as_(people.volunteer)
+    page = client.get("/cabinet").text
+    files = set(files_of(page)) | set(files_of(client.get("/service-worker.js").text.partition("ROLL_CALL_FILES")[0]))
+    assert {"/static/vendor/styles.css", "/static/vendor/htmx-live.js"} <= {file.partition("?")[0] for file in files}
+    others = ("/manifest.webmanifest", "/service-worker.js", "/offline")
+    weights = {path: wire(client, path) for path in ("/cabinet", *others, *files)}
+    assert sum(weights.values()) < 60_000, weights
+    (styles,) = (file for file in files if file.partition("?")[0].endswith(".css"))
+    assert max(weights["/cabinet"], weights[styles]) < 14_600, weights
+
+
+def test_the_style_sheet_is_what_it_is_made_of(app: Flask) -> None:
+    """It is joined at set-up; after an edit of app.css: ``make static/vendor/installed``."""
+    static = Path(str(app.static_folder))
+    parts = (static / "vendor" / "modern-normalize.css", static / "app.css")
+    assert (static / "vendor" / "styles.css").read_text() == "".join(part.read_text() for part in parts)
 
 
 def test_one_mark_is_light(as_: As, people: People, camps: Camps) -> None:

@@ -10,7 +10,7 @@ blueprint = Blueprint("installed", __name__)
 
 THEME = "#0b5e63"
 GROUND = "#faf6ef"
-FILES = ("vendor/modern-normalize.css", "app.css", "app.js", "icon.svg")
+FILES = ("vendor/styles.css", "app.js", "icon.svg")
 ROLL_CALL_FILES = (
     "vendor/idb.js",
     "page.js",
