@@ -17,6 +17,7 @@ from webapp.domain import accounts, credentials, demo, imports, leaderboard
 from webapp.domain.accounts import Role
 from webapp.domain.badges import all_awards
 from webapp.domain.errors import DomainError, InvalidError
+from webapp.replica import reading
 
 MOST_PROBLEMS = 50  # printed one by one
 
@@ -125,12 +126,13 @@ def standings() -> None:
     """The leaderboard as CSV on standard output."""
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(("rank", "book_no", "name", "visits", "longest_streak", "current_streak", "badges"))
-    for line in leaderboard.all_standings():
-        badges = ";".join(badge.name for badge in line.badges)
-        person = line.person
-        table.writerow(
-            (line.rank, person.book_no, person.name, line.visits, line.longest_streak, line.current_streak, badges)
-        )
+    with _plain_words(), reading():
+        for line in leaderboard.all_standings():
+            badges = ";".join(badge.name for badge in line.badges)
+            person = line.person
+            table.writerow(
+                (line.rank, person.book_no, person.name, line.visits, line.longest_streak, line.current_streak, badges)
+            )
 
 
 @click.command()
@@ -139,5 +141,6 @@ def awards() -> None:
     """Every award that stands as CSV on standard output."""
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(("book_no", "badge", "camp_date", "earned_at"))
-    for book_no, badge, camp_date, earned_at in all_awards():
-        table.writerow((book_no, badge, camp_date.isoformat(), earned_at.isoformat(timespec="seconds")))
+    with _plain_words(), reading():
+        for book_no, badge, camp_date, earned_at in all_awards():
+            table.writerow((book_no, badge, camp_date.isoformat(), earned_at.isoformat(timespec="seconds")))

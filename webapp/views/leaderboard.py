@@ -7,6 +7,7 @@ from flask_sqlalchemy.pagination import Pagination
 from webapp.domain import leaderboard
 from webapp.domain.accounts import Role
 from webapp.domain.leaderboard import Standing
+from webapp.views.replica import from_replica
 from webapp.views.security import permits
 
 blueprint = Blueprint("leaderboard", __name__, url_prefix="/leaderboard")
@@ -26,6 +27,7 @@ class Standings(Pagination):
 
 @blueprint.get("/")
 @permits(Role.ADMIN)
+@from_replica
 def index() -> ResponseReturnValue:
     """One page of the standings; one past the end shows the last."""
     page = max(1, request.args.get("page", 1, type=int))
