@@ -88,6 +88,9 @@ def _database_url(name: str, url: str, engines: Sequence[str]) -> str:
         raise ConfigError(
             f"{name} must begin with {' or '.join(f'{engine}://' for engine in engines)}, not “{parsed.drivername}://”."
         )
+    hosts = parsed.query.get("host", "")
+    if isinstance(hosts, str) and "," in hosts and ":" in hosts:
+        raise ConfigError(f"{name} must give each of several servers as host=name:port, joined by “&”.")
     if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ConfigError(f"{name} must name a file; a database in memory ends with its connection.")
     return url

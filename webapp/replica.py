@@ -120,7 +120,7 @@ def reading(since: str = FROM_THE_START) -> Iterator[bool]:
     """Within the block ``db.session`` reads from the replica, if there is one that has come as far as
     ``since``; else from the primary. Gives which: true for the replica, where nothing can be written.
 
-    What is loaded in the block is detached at its end.
+    What was loaded before is detached from the session, and what is loaded in the block at its end.
     """
     replica: Replica | None = current_app.extensions.get(REPLICA)
     connection = replica.connection(since) if replica else None
@@ -128,7 +128,7 @@ def reading(since: str = FROM_THE_START) -> Iterator[bool]:
         yield False
         return
     with connection:
-        db.session.commit()  # nothing is pending; it lets go of the primary's connection
+        db.session.close()  # nothing is pending; it lets go of the primary's connection
         db.session.info[REPLICA] = connection
         try:
             yield True
