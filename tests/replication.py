@@ -2,9 +2,11 @@
 
 import os
 import subprocess
+import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +158,14 @@ class Pair:
     def stop(self) -> None:
         self.standby.stop()
         self.primary.stop()
+
+
+@contextmanager
+def pair_of_servers() -> Iterator[Pair]:
+    """Both running. Their folder is none of pytest's, which no other user may enter."""
+    with tempfile.TemporaryDirectory(prefix="camp-badges-") as folder:
+        pair = Pair(Path(folder))
+        try:
+            yield pair
+        finally:
+            pair.stop()

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from tests import factories
 from tests.domain import plain
 from tests.factories import PASSWORD
-from tests.replication import PATIENCE, Pair, until
+from tests.replication import PATIENCE, Pair, pair_of_servers, until
 from tests.test_replica import application
 from tests.test_server import ask, gunicorn
 from webapp import clock
@@ -37,10 +37,9 @@ LONGEST = 10  # seconds that anybody waits for an answer
 
 
 @pytest.fixture
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    pair = Pair(tmp_path_factory.mktemp("pair"))
-    yield pair
-    pair.stop()
+def pair() -> Iterator[Pair]:
+    with pair_of_servers() as pair:
+        yield pair
 
 
 @dataclass
@@ -121,18 +120,18 @@ def cookie_of(app: Flask, person: Person) -> str:
 class Stream:
     """An open cabinet: it is opened anew whenever it ends, as the page does."""
 
-    def __init__(self, port: int, cookie: str) -> None:
+    def __init__(self, port: int, cookie: str, after: threading.Event) -> None:
         self.heard = threading.Event()
         self.listens = threading.Event()
-        self._stop = threading.Event()
-        self._ask = lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self._port = port
+        self._after = after
         self._cookie = cookie
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def _run(self) -> None:
         while not self.heard.is_set():
-            connection = self._ask()
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
             connection.request("GET", "/cabinet/live", headers={"Cookie": self._cookie})
             for line in connection.getresponse():
                 self.listens.set()
@@ -140,11 +139,10 @@ class Stream:
                     self.heard.set()
                     break
             connection.close()
+            self._after.wait(0.1)
 
 
-def test_the_primary_dies_and_the_standby_takes_over(
-    pair: Pair, setting: tuple[Flask, Parts], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_primary_dies_and_the_standby_takes_over(pair: Pair, setting: tuple[Flask, Parts], tmp_path: Path) -> None:
     app, parts = setting
     cookies = [cookie_of(app, person) for person in (parts.admin, parts.watcher)]
     pair.synchronous()
@@ -152,12 +150,11 @@ def test_the_primary_dies_and_the_standby_takes_over(
         f"postgresql+psycopg://postgres@/postgres?host=127.0.0.1:{pair.primary.port}"
         f"&host=127.0.0.1:{pair.standby.port}&target_session_attrs=read-write"
     )
-    monkeypatch.setenv("READ_DATABASE_URL", pair.standby.url)
-    with gunicorn(both, tmp_path) as port:
+    with gunicorn(both, tmp_path, READ_DATABASE_URL=pair.standby.url) as port:
         _, login = ask(port, "POST", "/api/v1/auth/login", {"book_no": parts.admin.book_no, "password": PASSWORD})
         bearer = {"Authorization": f"Bearer {login['access_token']}"}
         load = Load(port)
-        watcher = Stream(port, cookies[1])
+        watcher = Stream(port, cookies[1], load.after)
         assert watcher.listens.wait(PATIENCE)
         done = threading.Event()
 

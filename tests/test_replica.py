@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from tests import factories
-from tests.replication import Pair
+from tests.replication import Pair, pair_of_servers
 from webapp import clock, config, create_app, replica
 from webapp.database import db, writing
 from webapp.domain import accounts, attendance
@@ -40,10 +40,9 @@ def application(primary: str, second: str, folder: Path) -> Flask:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    pair = Pair(tmp_path_factory.mktemp("pair"))
-    yield pair
-    pair.stop()
+def pair() -> Iterator[Pair]:
+    with pair_of_servers() as pair:
+        yield pair
 
 
 @pytest.fixture(scope="module")

@@ -95,8 +95,8 @@ class Listener:
     def _listen_postgresql(self) -> None:
         """On a connection made as all others are, so that it finds the server that may be written to."""
         pooled = self._engine.raw_connection()
-        pooled.detach()  # it is kept, and listens: none that the pool could give to others
         connection = pooled.driver_connection
+        pooled.detach()  # it is kept, and listens: none that the pool could give to others
         assert isinstance(connection, psycopg.Connection)
         with connection:
             connection.autocommit = True
