@@ -1,6 +1,7 @@
 """PostgreSQL servers of a test's own: a primary, and a hot standby by streaming replication."""
 
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -16,6 +17,7 @@ from tests.conftest import skip_or_fail
 from tests.test_server import free_port
 
 PATIENCE = 30  # seconds until a test gives up
+CLIENTS = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -94,7 +96,7 @@ class Server:
         assert done.returncode == 0, (arguments, self._log.read_text())
 
     def start(self) -> None:
-        options = f"-p {self.port} -h 127.0.0.1 -k {self.folder}"
+        options = f"-p {self.port} -h 127.0.0.1 -k {self.folder} -c wal_retrieve_retry_interval=100ms"
         self.control("-l", str(self._log), "-o", options, "start")
 
     def stop(self) -> None:
@@ -114,6 +116,14 @@ class Server:
             process.kill()
         psutil.wait_procs(processes, timeout=PATIENCE)
         (self.folder / "postmaster.pid").unlink()
+
+    def end_connections(self) -> None:
+        """As a restart of the server would."""
+        self.ask(f"SELECT count(pg_terminate_backend(pid, {PATIENCE * 1000})) FROM pg_stat_activity WHERE {CLIENTS}")
+
+    def crash(self) -> None:
+        """One process dies by itself; the server ends all others and recovers."""
+        os.kill(self.ask(f"SELECT min(pid) FROM pg_stat_activity WHERE {CLIENTS}"), signal.SIGKILL)
 
     def ask(self, query: str) -> Any:
         """The one value that a query of its own connection gives."""

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
+from flask_migrate import upgrade
 from sqlalchemy import select
 
 from tests import factories
@@ -94,19 +95,14 @@ class Parts:
 @pytest.fixture
 def setting(pair: Pair, tmp_path: Path) -> Iterator[tuple[Flask, Parts]]:
     """An application on the primary, and who plays in it."""
-    with clock.running_from(clock._real()):
-        app = application(pair.primary.url, "", tmp_path)
+    with clock.running_from(clock._real()), application(pair.primary.url, "", tmp_path) as app:
         with app.app_context():
-            from flask_migrate import upgrade
-
             upgrade()
             admin = factories.with_password(factories.person("Meera Krishnan", role=Role.ADMIN))
             watcher = factories.person("Leela Menon")
             people = [factories.person(f"Volunteer {number:02}") for number in range(MARKERS * PEOPLE)]
             camps = factories.weekly(CAMPS)
         yield app, Parts(admin, watcher, people, camps)
-        with app.app_context():
-            db.engine.dispose()
 
 
 def cookie_of(app: Flask, person: Person) -> str:
@@ -190,9 +186,8 @@ def test_the_primary_dies_and_the_standby_takes_over(pair: Pair, setting: tuple[
     assert load.wrong == []
     assert load.slowest < LONGEST
     assert BEFORE <= acknowledged < MARKERS * PEOPLE * CAMPS  # it died in the middle
-    with application(pair.standby.url, "", tmp_path).app_context():
+    with application(pair.standby.url, "", tmp_path) as after, after.app_context():
         _nothing_is_missing(load, parts)
-        db.engine.dispose()
 
 
 def _nothing_is_missing(load: Load, parts: Parts) -> None:

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,8 +17,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from tests import factories
-from tests.replication import Pair, pair_of_servers
-from webapp import clock, config, create_app, replica
+from tests.replication import Pair, pair_of_servers, until
+from webapp import clock, config, create_app, database, replica
 from webapp.database import db, writing
 from webapp.domain import accounts, attendance
 from webapp.domain.accounts import Person, Role
@@ -29,14 +30,18 @@ from webapp.views.security import SessionPerson
 SECRET = "only-for-tests-only"
 
 
-def application(primary: str, second: str, folder: Path) -> Flask:
+@contextmanager
+def application(primary: str, second: str, folder: Path) -> Iterator[Flask]:
     """The application as these two addresses set it up."""
 
     environment = {"DATABASE_URL": primary, "SECRET_KEY": SECRET} | ({"READ_DATABASE_URL": second} if second else {})
     settings = config.from_environment(environment, folder)
     app: Flask = create_app(settings | {"TESTING": True, "WTF_CSRF_ENABLED": False})
     app.test_client_class = FlaskLoginClient
-    return app
+    yield app
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +68,10 @@ class Parts:
 
 @pytest.fixture(scope="module")
 def _app(pair: Pair, real_time: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    app = application(pair.primary.url, pair.standby.url, tmp_path_factory.mktemp("instance"))
-    with app.app_context():
-        upgrade()
-    yield app
-    with app.app_context():
-        for engine in db.engines.values():
-            engine.dispose()
+    with application(pair.primary.url, pair.standby.url, tmp_path_factory.mktemp("instance")) as app:
+        with app.app_context():
+            upgrade()
+        yield app
 
 
 @pytest.fixture
@@ -226,10 +228,7 @@ def test_a_read_that_breaks_off_is_done_again_on_the_primary(
     def end_the_connection(connection: object, cursor: object, statement: str, *_: object) -> None:
         asked.append(statement)
         if "FROM setting" in statement:  # the last one of a page
-            pair.standby.ask(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-            )
+            pair.standby.end_connections()
 
     event.listen(engine, "before_cursor_execute", end_the_connection)
     try:
@@ -279,30 +278,25 @@ def test_a_server_that_is_no_standby_is_not_read(
     pair: Pair, replicated: Flask, parts: Parts, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It was promoted, or never was one: what it holds may have gone another way than the primary."""
-    app = application(pair.primary.url, pair.primary.url, tmp_path)
-    reader = signed_in(app, parts.reader)
-    assert camps_of(reader, parts.volunteer) == 0
-    assert "no standby" in caplog.text
-    with app.app_context():
-        with reading() as on_replica:
+    with application(pair.primary.url, pair.primary.url, tmp_path) as app:
+        reader = signed_in(app, parts.reader)
+        assert camps_of(reader, parts.volunteer) == 0
+        assert "no standby" in caplog.text
+        with app.app_context(), reading() as on_replica:
             assert not on_replica
-        for engine in db.engines.values():
-            engine.dispose()
 
 
 def test_without_a_replica_nothing_is_asked_and_nothing_kept(pair: Pair, parts: Parts, tmp_path: Path) -> None:
-    app = application(pair.primary.url, "", tmp_path)
-    writer = signed_in(app, parts.writer)
     asked: list[str] = []
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", lambda _c, _k, statement, *_: asked.append(statement))
-    mark(writer, parts)
-    assert camps_of(writer, parts.volunteer) == 1
-    assert writer.get_cookie(COOKIE) is None
+    with application(pair.primary.url, "", tmp_path) as app:
+        writer = signed_in(app, parts.writer)
+        with app.app_context():
+            event.listen(db.engine, "before_cursor_execute", lambda _c, _k, query, *_: asked.append(query))
+        mark(writer, parts)
+        assert camps_of(writer, parts.volunteer) == 1
+        assert writer.get_cookie(COOKIE) is None
     assert asked
-    assert not [statement for statement in asked if "pg_" in statement and "pg_notify" not in statement]
-    engine.dispose()
+    assert not [query for query in asked if "wal" in query or "recovery" in query]
 
 
 def test_a_script_keeps_no_cookie_and_asks_nothing_more(replicated: Flask, parts: Parts) -> None:
@@ -326,3 +320,69 @@ def test_a_script_keeps_no_cookie_and_asks_nothing_more(replicated: Flask, parts
     assert answer.status_code == 200
     assert "Set-Cookie" not in answer.headers
     assert not [statement for statement in asked if "wal" in statement]
+
+
+# --- losing the primary ----------------------------------------------------------------------------
+
+
+def test_a_connection_that_lay_idle_is_not_trusted(
+    replicated: Flask, parts: Parts, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = signed_in(replicated, parts.reader)
+    pair.primary.end_connections()
+    monkeypatch.setattr(database, "STALE_AFTER", 0)
+    assert reader.get("/account").status_code == 200
+
+
+def test_a_connection_just_used_is_trusted_once(replicated: Flask, parts: Parts, pair: Pair) -> None:
+    """The request that finds out is told so, and none after it: all connections are made anew."""
+    reader = signed_in(replicated, parts.reader)
+    with replicated.app_context():
+        several = [db.engine.connect() for _ in range(3)]
+    for each in several:
+        each.close()
+    pair.primary.end_connections()
+    assert [reader.get("/account").status_code for _ in range(5)] == [503, 200, 200, 200, 200]
+
+
+def test_a_crash_is_said_until_the_server_has_recovered(replicated: Flask, parts: Parts, pair: Pair) -> None:
+    writer = signed_in(replicated, parts.writer)
+    with replicated.app_context(), db.engine.connect():
+        pair.primary.crash()
+        said: set[int] = set()
+        address = f"/roll-call/{parts.camp.id}/people/{parts.volunteer.id}"
+
+        def marked() -> bool:
+            answer = writer.post(address, data={"state": "present"})
+            said.add(answer.status_code)
+            if answer.status_code == 503:
+                assert "this may not have been stored" in answer.text
+                assert "again in a minute" in answer.text
+            return answer.status_code == 303
+
+        until(marked, "the server does not come back")
+    assert said == {503, 303}
+    pair.follow()
+
+
+def test_a_write_that_meets_a_standby_says_so_and_looks_for_the_primary(
+    pair: Pair, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with application(pair.standby.url, "", tmp_path) as app:
+        writer = signed_in(app, parts.writer)
+        with app.app_context():
+            dialect = db.engine.dialect
+        connect = dialect.connect
+        made: list[object] = []
+
+        def note(*args: object, **more: object) -> object:
+            made.append(more)
+            return connect(*args, **more)
+
+        monkeypatch.setattr(dialect, "connect", note)
+        for number in (0, 1):
+            answer = writer.post(f"/roll-call/{parts.camp.id}/people/{parts.volunteer.id}", data={"state": "present"})
+            assert answer.status_code == 503
+            assert "The database cannot be reached" in answer.text
+            assert len(made) == number  # it asks at the address again, where the primary may be by now
+        assert writer.get("/account").status_code == 200
