@@ -172,7 +172,7 @@ class Pair:
 
 @contextmanager
 def pair_of_servers() -> Iterator[Pair]:
-    """Both running. Their folder is none of pytest's, which no other user may enter."""
+    """Both running, in a folder that other users may enter (pytest's are closed to them)."""
     with tempfile.TemporaryDirectory(prefix="camp-badges-") as folder:
         pair = Pair(Path(folder))
         try:

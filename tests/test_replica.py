@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from flask_login import FlaskLoginClient
 from flask_migrate import upgrade
 from psycopg.errors import ReadOnlySqlTransaction
-from sqlalchemy import event
+from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from tests import factories
@@ -333,6 +333,15 @@ def test_a_connection_that_lay_idle_is_not_trusted(
     pair.primary.end_connections()
     monkeypatch.setattr(database, "STALE_AFTER", 0)
     assert reader.get("/account").status_code == 200
+
+
+def test_asking_leaves_a_connection_as_it_was(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "STALE_AFTER", 0)
+    engine = create_engine(pair.primary.url, isolation_level="AUTOCOMMIT")
+    for _ in range(2):
+        with engine.connect() as connection:
+            connection.exec_driver_sql("VACUUM pg_class")  # which no transaction allows
+    engine.dispose()
 
 
 def test_a_connection_just_used_is_trusted_once(replicated: Flask, parts: Parts, pair: Pair) -> None:

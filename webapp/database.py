@@ -119,10 +119,11 @@ def _ask_whether_there(connection: Any, entry: ConnectionPoolEntry, _proxy: obje
     used = entry.info.get("used")
     if used is None or monotonic() - used < STALE_AFTER or not isinstance(connection, psycopg.Connection):
         return
+    before = connection.autocommit
     try:
-        connection.autocommit = True
+        connection.autocommit = True  # one round trip, and no transaction
         connection.execute("SELECT 1")
-        connection.autocommit = False
+        connection.autocommit = before
     except psycopg.Error as error:
         raise InvalidatePoolError from error
 
