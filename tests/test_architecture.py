@@ -32,7 +32,7 @@ DOMAIN = (
     "imports",
     "demo",
 )
-LAYERS = ("clock", "config", "database", "signals", "domain", "views", "cli", "webapp")
+LAYERS = ("clock", "config", "database", "replica", "signals", "domain", "views", "cli", "webapp")
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def gunicorn(url: str, tmp_path: Path) -> Iterator[int]:
+def gunicorn(url: str, tmp_path: Path, **settings: str) -> Iterator[int]:
     """A server of its own, told about the database as an operator would; its port."""
     port = free_port()
     environment = os.environ | {
@@ -45,6 +45,7 @@ def gunicorn(url: str, tmp_path: Path) -> Iterator[int]:
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "WEB_CONCURRENCY": "1",
+        **settings,
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "webapp/server.py", "--log-level", "warning"]
     server = subprocess.Popen(command, cwd=ROOT, env=environment)

@@ -8,7 +8,7 @@ from typing import Any
 from flask_openapi import OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import cli, config, views
+from webapp import cli, config, replica, views
 from webapp.database import db, migrate
 from webapp.signals import Listener
 
@@ -36,6 +36,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> OpenAPI:
 
     db.init_app(app)
     migrate.init_app(app, db, directory=str(root / "migrations"))
+    replica.init_app(app)
     views.init_app(app)
     cli.init_app(app)
     with app.app_context():

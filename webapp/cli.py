@@ -18,6 +18,7 @@ from webapp.domain.accounts import Role
 from webapp.domain.badges import all_awards
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.history_file import Problem
+from webapp.replica import reading
 
 MOST_PROBLEMS = 50  # printed one by one
 
@@ -153,12 +154,12 @@ def standings() -> None:
     """The leaderboard as CSV on standard output."""
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(("rank", "book_no", "name", "visits", "longest_streak", "current_streak", "badges"))
-    for exported in leaderboard.export():
-        line, person = exported.line, exported.line.person
-        badges = ";".join(badge.name for badge in line.badges)
-        table.writerow(
-            (line.rank, person.book_no, person.name, line.visits, line.longest_streak, exported.current_streak, badges)
-        )
+    with _plain_words(), reading():
+        for exported in leaderboard.export():
+            line, person = exported.line, exported.line.person
+            held = ";".join(badge.name for badge in line.badges)
+            figures = (line.visits, line.longest_streak, exported.current_streak)
+            table.writerow((line.rank, person.book_no, person.name, *figures, held))
 
 
 @click.command()
@@ -167,5 +168,6 @@ def awards() -> None:
     """Every award that stands as CSV on standard output."""
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(("book_no", "badge", "camp_date", "earned_at"))
-    for book_no, badge, camp_date, earned_at in all_awards():
-        table.writerow((book_no, badge, camp_date.isoformat(), earned_at.isoformat(timespec="seconds")))
+    with _plain_words(), reading():
+        for book_no, badge, camp_date, earned_at in all_awards():
+            table.writerow((book_no, badge, camp_date.isoformat(), earned_at.isoformat(timespec="seconds")))

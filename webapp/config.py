@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,15 @@ from sqlalchemy.exc import ArgumentError
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("sqlite", "postgresql+psycopg")
 SHORTEST_SECRET = 16  # characters
+# A database server that does not answer (its machine lost power, its network is cut) is given up on: one
+# being connected to after 3 s, one connected after 10 (9 when nothing is being sent).
+LOST_AFTER = {
+    "connect_timeout": 3,  # seconds, for each host of the address
+    "tcp_user_timeout": 10_000,  # milliseconds
+    "keepalives_idle": 3,  # seconds, as is the interval
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
 
 
 class ConfigError(Exception):
@@ -28,8 +37,9 @@ def from_environment(environment: Mapping[str, str], instance: Path) -> dict[str
     threads = whole_number(environment, "THREADS", default=64, least=8)
     return {
         "SECRET_KEY": _secret_key(environment, instance),
-        "SQLALCHEMY_DATABASE_URI": _database_url(url),
+        "SQLALCHEMY_DATABASE_URI": _database_url("DATABASE_URL", url, ENGINES),
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(url, threads),
+        "SQLALCHEMY_BINDS": _replica(environment.get("READ_DATABASE_URL"), url, threads),
         "RATELIMIT_STORAGE_URI": environment.get("RATELIMIT_STORAGE_URL") or "memory://",
         "TRUSTED_PROXIES": whole_number(environment, "TRUSTED_PROXIES", default=0),
         # Open live pages hold a thread each; what is left must be enough for everybody else.
@@ -43,8 +53,20 @@ def engine_options(url: str, threads: int) -> dict[str, Any]:
     """How connections are pooled: enough for every thread, checked before use, given up on in time."""
     options: dict[str, Any] = {"pool_size": 8, "max_overflow": threads, "pool_timeout": 10}
     if not url.startswith("sqlite"):
-        options |= {"pool_pre_ping": True, "max_overflow": 8, "connect_args": {"connect_timeout": 5}}
+        # The few connections last used are used again, so that they need not be asked whether they live.
+        options |= {"max_overflow": 8, "pool_use_lifo": True, "connect_args": LOST_AFTER}
     return options
+
+
+def _replica(url: str | None, primary: str, threads: int) -> dict[str, dict[str, Any]]:
+    """The second engine, to which nothing can be written; none unless it is asked for."""
+    if not url:
+        return {}
+    _database_url("READ_DATABASE_URL", url, ENGINES[1:])
+    if primary.startswith("sqlite"):
+        raise ConfigError("READ_DATABASE_URL needs a DATABASE_URL that begins with postgresql+psycopg://.")
+    options = engine_options(url, threads) | {"pool_timeout": 2}  # the primary is there, too
+    return {"replica": {"url": url, **options, "execution_options": {"postgresql_readonly": True}}}
 
 
 def whole_number(environment: Mapping[str, str], name: str, *, default: int, least: int = 0) -> int:
@@ -57,18 +79,20 @@ def whole_number(environment: Mapping[str, str], name: str, *, default: int, lea
     return int(text)
 
 
-def _database_url(url: str) -> str:
+def _database_url(name: str, url: str, engines: Sequence[str]) -> str:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise ConfigError("DATABASE_URL is not a database address.") from None
-    if parsed.drivername not in ENGINES:
+        raise ConfigError(f"{name} is not a database address.") from None
+    if parsed.drivername not in engines:
         raise ConfigError(
-            f"DATABASE_URL must begin with {' or '.join(f'{engine}://' for engine in ENGINES)}, "
-            f"not “{parsed.drivername}://”."
+            f"{name} must begin with {' or '.join(f'{engine}://' for engine in engines)}, not “{parsed.drivername}://”."
         )
+    hosts = parsed.query.get("host", "")
+    if isinstance(hosts, str) and "," in hosts and ":" in hosts:
+        raise ConfigError(f"{name} must give each of several servers as host=name:port, joined by “&”.")
     if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise ConfigError("DATABASE_URL must name a file; a database in memory ends with its connection.")
+        raise ConfigError(f"{name} must name a file; a database in memory ends with its connection.")
     return url
 
 

@@ -6,11 +6,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import psycopg
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import (
     Column,
     Connection,
@@ -32,9 +35,15 @@ from sqlalchemy import (
     types,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import ColumnElement
+
+REPLICA = "replica"  # the name of the second server among the engines
+STALE_AFTER = 5  # seconds a connection may lie idle and still be used unasked
 
 
 class Base(DeclarativeBase):
@@ -51,8 +60,17 @@ class Base(DeclarativeBase):
     )
 
 
+class Session(FlaskSession):
+    """Reads from the replica while :func:`webapp.replica.reading` says so."""
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
+        """The connection to the replica, if one is set; else the primary."""
+        replica: Connection | None = self.info.get(REPLICA)
+        return super().get_bind(*args, **kwargs) if replica is None else replica
+
+
 # Objects outlive the commit: the view renders what the verb returned without reading it all again.
-db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+db = SQLAlchemy(model_class=Base, session_options={"class_": Session, "expire_on_commit": False})
 migrate = Migrate(compare_type=True)
 
 if TYPE_CHECKING:
@@ -110,6 +128,36 @@ def _begin_sqlite(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         mode = "IMMEDIATE" if connection.get_execution_options().get("writing") else "DEFERRED"
         connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+@event.listens_for(Engine, "checkin")
+def _note_use(_connection: object, entry: ConnectionPoolEntry) -> None:
+    entry.info["used"] = monotonic()
+
+
+@event.listens_for(Engine, "checkout")
+def _ask_whether_there(connection: Any, entry: ConnectionPoolEntry, _proxy: object) -> None:
+    """A connection that lay idle is asked whether the server is still there; one just used is not, for that
+    is a round trip of every mark. Where it has died, the request fails and all others are made anew.
+    """
+    used = entry.info.get("used")
+    if used is None or monotonic() - used < STALE_AFTER or not isinstance(connection, psycopg.Connection):
+        return
+    before = connection.autocommit
+    try:
+        connection.autocommit = True  # one round trip, and no transaction
+        connection.execute("SELECT 1")
+        connection.autocommit = before
+    except psycopg.Error as error:
+        raise InvalidatePoolError from error
+
+
+@event.listens_for(Engine, "handle_error")
+def _leave_a_standby(context: ExceptionContext) -> None:
+    """A primary that refuses to write has become a standby, or its address leads to one now: connect anew."""
+    refused = isinstance(context.original_exception, psycopg.errors.ReadOnlySqlTransaction)
+    if refused and context.engine and not context.engine.get_execution_options().get("postgresql_readonly"):
+        context.is_disconnect = True  # type: ignore[misc]  # the documented way
 
 
 @contextmanager

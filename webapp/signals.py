@@ -84,8 +84,8 @@ class Listener:
         while not self._closed.is_set():
             try:
                 listen()
-            except (SQLAlchemyError, psycopg.Error, sqlite3.Error):
-                log.exception("lost the connection that listens for signals; trying again")
+            except (SQLAlchemyError, psycopg.Error, sqlite3.Error) as error:
+                log.warning("lost the connection that listens for signals, trying again: %s", error)
                 self._closed.wait(1)
 
     def _listen_sqlite(self) -> None:
@@ -101,8 +101,13 @@ class Listener:
             connection.close()
 
     def _listen_postgresql(self) -> None:
-        url = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        """On a connection made as all others are, so that it finds the server that may be written to."""
+        pooled = self._engine.raw_connection()
+        connection = pooled.driver_connection
+        pooled.detach()  # it is kept, and listens: none that the pool could give to others
+        assert isinstance(connection, psycopg.Connection)
+        with connection:
+            connection.autocommit = True
             connection.execute(f"LISTEN {CHANNEL}")
             self._wake()  # what was said before was missed
             while not self._closed.is_set():

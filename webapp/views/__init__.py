@@ -16,6 +16,7 @@ from webapp.views import (
     leaderboard,
     people,
     presentation,
+    replica,
     roll_call,
     rows,
     security,
@@ -31,6 +32,7 @@ def init_app(app: OpenAPI) -> None:
     compression.init_app(app)
     presentation.init_app(app)
     errors.init_app(app)
+    replica.init_app(app)
     for screen in (home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed):
         app.register_blueprint(screen.blueprint)
     api.init_app(app)

@@ -16,6 +16,8 @@ from webapp.views.security import from_htmx, signed_in, to_sign_in, wants_json
 
 log = logging.getLogger(__name__)
 
+LOST = (OperationalError, InterfaceError, PoolTimeoutError)  # how the database is lost, in the driver's words
+
 SAID = {
     400: ("That did not arrive as it should", "Nothing was changed. Go back, reload the page and try again."),
     403: ("This page is not for your account", "If you think it should be, ask an admin of your organisation."),
@@ -28,6 +30,9 @@ SAID = {
     503: ("The database cannot be reached", "Nothing was changed. Please try again in a minute."),
 }
 
+# Where the connection is lost while the database commits, nobody can know; what is sent again is counted once.
+UNCERTAIN = "The database cannot be reached, so this may not have been stored. Please try again in a minute."
+
 
 def init_app(app: Flask) -> None:
     """One answer for each way to fail."""
@@ -36,7 +41,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(InvalidError, lambda error: answer(400, str(error)))
     app.register_error_handler(ConflictError, lambda error: answer(409, str(error)))
     app.register_error_handler(BusyError, lambda error: answer(503, str(error)))
-    for lost in (OperationalError, InterfaceError, PoolTimeoutError):
+    for lost in LOST:
         app.register_error_handler(lost, _lost_database)
     app.register_error_handler(DBAPIError, _database)
 
@@ -77,7 +82,7 @@ def _bad_csrf(_error: CSRFError) -> ResponseReturnValue:
 def _lost_database(error: Exception) -> Response:
     log.error("database unreachable: %s", error)
     db.session.remove()
-    response = answer(503)
+    response = answer(503, "" if request.method in ("GET", "HEAD") else UNCERTAIN)
     response.headers["Retry-After"] = "10"
     return response
 

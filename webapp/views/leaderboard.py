@@ -1,7 +1,9 @@
 """The leaderboard: for admins whole, for volunteers their own neighbourhood where the organisation wants it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 from uuid import UUID
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -14,9 +16,12 @@ from webapp.domain.accounts import Person, Role
 from webapp.domain.camps import Site
 from webapp.domain.leaderboard import Line
 from webapp.domain.standings import ALL_TIME, EVERYWHERE, RECENT, Board, Measure
+from webapp.views.replica import from_replica
 from webapp.views.security import permits, viewer
 
 blueprint = Blueprint("leaderboard", __name__, url_prefix="/leaderboard")
+
+P = ParamSpec("P")
 
 PER_PAGE = 50
 MOST_FOUND = 8  # people offered where a search fits several
@@ -92,11 +97,25 @@ class Lines(Pagination):
         return self.size
 
 
+def up_to_date(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
+    """On a new day the last twelve months end a day later; whoever looks first sees to it, on the primary."""
+
+    @wraps(view)
+    def kept_up(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if leaderboard.is_behind():
+            with writing():
+                leaderboard.keep_up()
+        return view(*args, **kwargs)
+
+    return kept_up
+
+
 @blueprint.get("/")
 @permits(Role.ADMIN)
+@up_to_date
+@from_replica
 def index() -> ResponseReturnValue:
     """One page of a board; with ``person`` the page that person stands on, with ``q`` whoever is found."""
-    _keep_up()
     choice = Choice.asked()
     query = request.args.get("q", "")[:200].strip()
     page = request.args.get("page", 1, type=int)
@@ -127,11 +146,12 @@ def index() -> ResponseReturnValue:
 
 @blueprint.get("/mine")
 @permits(*Role)
+@up_to_date
+@from_replica
 def mine() -> ResponseReturnValue:
     """Where one stands: oneself, and some above and below."""
     if not organisation.shows_neighbourhoods():
         abort(404)
-    _keep_up()
     choice = Choice.asked()
     lines = leaderboard.neighbourhood(viewer(), choice.board, choice.measure)
     return render_template(
@@ -157,13 +177,6 @@ def neighbourhoods() -> ResponseReturnValue:
     else:
         flash("Only admins see the leaderboard.")
     return redirect(url_for("leaderboard.index"), 303)
-
-
-def _keep_up() -> None:
-    """On a new day the last twelve months end a day later; whoever looks first sees to it."""
-    if leaderboard.is_behind():
-        with writing():
-            leaderboard.keep_up()
 
 
 def _person(person_id: UUID | None) -> Person | None:

@@ -4,6 +4,7 @@ A stream holds a thread. When this process has no more of them to give, the answ
 end of the stream; the page comes back by itself within the second, which makes a poll of it.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from webapp import clock
 from webapp.database import db
 from webapp.domain.credentials import person_of
 from webapp.signals import Listener
+from webapp.views.errors import LOST
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT = 15  # seconds; proxies close what is silent for longer, and a missed signal is made good
 COME_BACK = 600  # milliseconds until the page asks again when there was no thread for it
@@ -72,7 +76,10 @@ def stream(key: UUID, changed: Changed) -> Response:
 
     def held() -> Iterator[str]:
         with _place() as stay:
-            yield from events(stay)
+            try:
+                yield from events(stay)
+            except LOST as error:  # the page comes back by itself
+                log.warning("a live page ended: %s", error)
 
     response = Response(stream_with_context(held()), mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"
