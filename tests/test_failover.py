@@ -25,7 +25,7 @@ from tests.test_server import ask, gunicorn
 from webapp import clock
 from webapp.database import db
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import Attendance, State
+from webapp.domain.records import Attendance, State
 from webapp.domain.badges import Award, Badge
 from webapp.domain.camps import Camp
 from webapp.views.security import SessionPerson
