@@ -27,7 +27,7 @@ DOMAIN = (
     "imports",
     "demo",
 )
-LAYERS = ("clock", "config", "database", "signals", "domain", "views", "cli", "webapp")
+LAYERS = ("clock", "config", "logs", "metrics", "database", "signals", "domain", "views", "cli", "webapp")
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

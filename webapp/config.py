@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("sqlite", "postgresql+psycopg")
 SHORTEST_SECRET = 16  # characters
+MOST_KEPT_FREE = 64  # threads; two cores do not do more at once, however many live pages are open
 
 
 class ConfigError(Exception):
@@ -32,8 +33,9 @@ def from_environment(environment: Mapping[str, str], instance: Path) -> dict[str
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(url, threads),
         "RATELIMIT_STORAGE_URI": environment.get("RATELIMIT_STORAGE_URL") or "memory://",
         "TRUSTED_PROXIES": whole_number(environment, "TRUSTED_PROXIES", default=0),
+        "METRICS_TOKEN": _metrics_token(environment),
         # Open live pages hold a thread each; what is left must be enough for everybody else.
-        "LIVE_STREAMS": threads * 3 // 4,
+        "LIVE_STREAMS": threads - min(threads // 4, MOST_KEPT_FREE),
         "PERMANENT_SESSION_LIFETIME": timedelta(days=14),
         "MAX_CONTENT_LENGTH": 1024 * 1024,
     }
@@ -42,6 +44,7 @@ def from_environment(environment: Mapping[str, str], instance: Path) -> dict[str
 def engine_options(url: str, threads: int) -> dict[str, Any]:
     """How connections are pooled: enough for every thread, checked before use, given up on in time."""
     options: dict[str, Any] = {"pool_size": 8, "max_overflow": threads, "pool_timeout": 10}
+    options["hide_parameters"] = True  # an error is logged with its statement, which must not say whom it was about
     if not url.startswith("sqlite"):
         options |= {"pool_pre_ping": True, "max_overflow": 8, "connect_args": {"connect_timeout": 5}}
     return options
@@ -55,6 +58,21 @@ def whole_number(environment: Mapping[str, str], name: str, *, default: int, lea
     if not text.isdecimal() or int(text) < least:
         raise ConfigError(f"{name} must be a whole number of at least {least}, not “{text}”.")
     return int(text)
+
+
+def one_of(environment: Mapping[str, str], name: str, choices: Sequence[str]) -> str:
+    """A setting that is one of a few words, the first where none is given. Raises :class:`ConfigError`."""
+    text = environment.get(name, "").strip() or choices[0]
+    if text not in choices:
+        raise ConfigError(f"{name} must be {' or '.join(choices)}, not “{text}”.")
+    return text
+
+
+def _metrics_token(environment: Mapping[str, str]) -> str | None:
+    token = environment.get("METRICS_TOKEN") or None
+    if token and len(token) < SHORTEST_SECRET:
+        raise ConfigError(f"METRICS_TOKEN must have at least {SHORTEST_SECRET} characters.")
+    return token
 
 
 def _database_url(url: str) -> str:

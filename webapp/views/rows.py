@@ -22,6 +22,7 @@ blueprint = Blueprint("rows", __name__, url_prefix="/roll-call")
 
 MOST_OTHERS = 2_000  # people a phone knows beyond those who signed up, about 60 KB
 MOST_ASKED = 100  # rows in one answer
+PACE = 1  # seconds; a look reads the whole list, and a camp is marked several times a second at several doors
 OVERLAP = timedelta(seconds=5)  # a transaction may take this long from its first statement to its commit
 
 
@@ -93,7 +94,7 @@ def changes(camp_id: UUID) -> Response:
         }
         return "", json.dumps(news)
 
-    return live.stream(camp_id, changed)
+    return live.stream(camp_id, changed, pace=PACE)
 
 
 @blueprint.post("/<uuid:camp_id>/card")
