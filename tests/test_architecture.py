@@ -27,7 +27,19 @@ DOMAIN = (
     "imports",
     "demo",
 )
-LAYERS = ("clock", "config", "logs", "metrics", "database", "signals", "domain", "views", "cli", "webapp")
+LAYERS = (
+    "clock",
+    "environment",
+    "config",
+    "logs",
+    "metrics",
+    "database",
+    "signals",
+    "domain",
+    "views",
+    "cli",
+    "webapp",
+)
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

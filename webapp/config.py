@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,13 @@ from typing import Any
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from webapp.environment import ConfigError as ConfigError
+from webapp.environment import whole_number
+
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("sqlite", "postgresql+psycopg")
 SHORTEST_SECRET = 16  # characters
 MOST_KEPT_FREE = 64  # threads; two cores do not do more at once, however many live pages are open
-
-
-class ConfigError(Exception):
-    """A setting cannot be used; the message names it and says what it must be."""
 
 
 def from_environment(environment: Mapping[str, str], instance: Path) -> dict[str, Any]:
@@ -48,24 +47,6 @@ def engine_options(url: str, threads: int) -> dict[str, Any]:
     if not url.startswith("sqlite"):
         options |= {"pool_pre_ping": True, "max_overflow": 8, "connect_args": {"connect_timeout": 5}}
     return options
-
-
-def whole_number(environment: Mapping[str, str], name: str, *, default: int, least: int = 0) -> int:
-    """A setting that is a whole number. Raises :class:`ConfigError` for anything else or less."""
-    text = environment.get(name, "").strip()
-    if not text:
-        return default
-    if not text.isdecimal() or int(text) < least:
-        raise ConfigError(f"{name} must be a whole number of at least {least}, not “{text}”.")
-    return int(text)
-
-
-def one_of(environment: Mapping[str, str], name: str, choices: Sequence[str]) -> str:
-    """A setting that is one of a few words, the first where none is given. Raises :class:`ConfigError`."""
-    text = environment.get(name, "").strip() or choices[0]
-    if text not in choices:
-        raise ConfigError(f"{name} must be {' or '.join(choices)}, not “{text}”.")
-    return text
 
 
 def _metrics_token(environment: Mapping[str, str]) -> str | None:

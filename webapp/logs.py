@@ -8,10 +8,9 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC
 from typing import Any
-
-from flask import g, has_app_context
 
 from webapp import clock
 
@@ -20,10 +19,8 @@ FORMATS = ("text", "json")
 _VALUES = re.compile(r"^DETAIL: .*$", re.MULTILINE)
 
 
-def request_id() -> str | None:
-    """The id of the request being answered; nothing outside of one."""
-    found: str | None = g.get("request_id") if has_app_context() else None
-    return found
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+"""The id of the request that this thread answers, or answered last."""
 
 
 class _Identified(logging.Filter):
@@ -31,7 +28,7 @@ class _Identified(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Lets everything pass."""
-        record.request_id = request_id() or "-"
+        record.request_id = request_id.get()
         return True
 
 

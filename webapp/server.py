@@ -7,6 +7,7 @@ only one can write anyway. SIGHUP starts new processes and lets the old ones fin
 import os
 import resource
 import shutil
+import sys
 import tempfile
 from logging.config import dictConfig
 from pathlib import Path
@@ -17,7 +18,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 from webapp import logs
-from webapp.config import one_of, whole_number
+from webapp.environment import one_of, whole_number
 
 
 class _Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no annotations
@@ -36,10 +37,17 @@ class _Log(Logger):  # type: ignore[misc]
     def setup(self, cfg: Any) -> None:
         """At the start, and at each reload."""
         super().setup(cfg)
-        dictConfig(dict(logs.configuration(one_of(os.environ, "LOG_FORMAT", logs.FORMATS), cfg.loglevel)))
+        dictConfig(dict(logs.configuration(_log_format, cfg.loglevel)))
 
     def access(self, *args: object) -> None:
         """Nothing: its line would hold what was searched for."""
+
+
+def post_fork(server: Any, _worker: object) -> None:
+    """The process loads the application anew, and with it what knows of requests."""
+    from webapp import logs
+
+    dictConfig(dict(logs.configuration(_log_format, server.cfg.loglevel)))
 
 
 def on_exit(_server: object) -> None:
@@ -59,6 +67,7 @@ wsgi_app = "wsgi:app"
 bind = f"{os.environ.get('HOST', '0.0.0.0')}:{whole_number(os.environ, 'PORT', default=8000, least=1)}"  # noqa: S104 - phones in the same network open it too
 worker_class = _Worker
 logger_class = _Log
+_log_format = one_of(os.environ, "LOG_FORMAT", logs.FORMATS)
 threads = whole_number(os.environ, "THREADS", default=64, least=8)
 _embedded = os.environ.get("DATABASE_URL", "sqlite").startswith("sqlite")
 workers = whole_number(os.environ, "WEB_CONCURRENCY", default=1 if _embedded else 2, least=1)
@@ -81,3 +90,7 @@ if _soft != resource.RLIM_INFINITY and _soft < _files:
 _PREFIX = "camp-badges-counts-"
 _counts = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=_PREFIX)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
+
+# What the master has loaded its processes inherit, however the files have changed since: it keeps nothing.
+for _name in [name for name in sys.modules if name.partition(".")[0] == "webapp"]:
+    del sys.modules[_name]

@@ -86,7 +86,8 @@ def stream(key: UUID, changed: Changed, *, pace: float = PACE) -> Response:
             while True:
                 woken.clear()
                 looked = time.monotonic()
-                said = look()
+                with _looking:
+                    said = look()
                 if said is None:
                     return
                 yield said
@@ -104,6 +105,7 @@ def stream(key: UUID, changed: Changed, *, pace: float = PACE) -> Response:
         with _place() as stay:
             yield from events(stay)
 
+    db.session.remove()  # as many wait for their first look as come at once
     response = Response(stream_with_context(held()), mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"
     return response
@@ -119,6 +121,8 @@ def _event(event_id: str, html: str) -> str:
     return f"id: {event_id}\n{data}\n"
 
 
+# After a reload, or when a network comes back, everybody looks at once; the marks of a camp go between them.
+_looking = threading.BoundedSemaphore(4)
 _lock = threading.Lock()
 _open = 0
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from flask import Flask, Response, current_app, g, request
 
-from webapp import metrics
+from webapp import logs, metrics
 from webapp.domain.attendance import Outcome
 
 log = logging.getLogger("webapp.requests")
@@ -33,7 +33,7 @@ def count_marks(door: str, outcomes: Iterable[Outcome]) -> None:
 def _begin() -> None:
     g.began = time.perf_counter()
     told = request.headers.get("X-Request-ID", "") if current_app.config["TRUSTED_PROXIES"] else ""
-    g.request_id = told if SANE.fullmatch(told) else uuid4().hex
+    logs.request_id.set(told if SANE.fullmatch(told) else uuid4().hex)
 
 
 def _end(response: Response) -> Response:
@@ -41,7 +41,7 @@ def _end(response: Response) -> Response:
         return response
     seconds = time.perf_counter() - g.began
     endpoint, status = request.endpoint, response.status_code
-    response.headers["X-Request-ID"] = g.request_id
+    response.headers["X-Request-ID"] = logs.request_id.get()
     metrics.answered(endpoint, request.method, status, seconds)
     level = logging.DEBUG if endpoint in QUIET and status < 400 else logging.INFO
     if log.isEnabledFor(level):
