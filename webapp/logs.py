@@ -78,5 +78,8 @@ def configuration(form: str, level: str) -> Mapping[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form, "filters": ["identified"]}},
         "root": {"level": level.upper(), "handlers": ["stderr"]},
-        "loggers": {"gunicorn.error": {"level": level.upper(), "handlers": [], "propagate": True}},
+        "loggers": {
+            "gunicorn.error": {"level": level.upper(), "handlers": [], "propagate": True},
+            "alembic": {"level": "WARNING"},  # it tells what it has found whenever it is asked
+        },
     }
