@@ -26,8 +26,8 @@ class _Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no annotations
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM. The main loop does the rest: a signal interrupts what may hold a lock."""
-        if self.alive:
-            self.method_queue.defer(self.wsgi.extensions["signals"].dismiss)
+        if self.alive and (app := getattr(self, "wsgi", None)):  # it may not be loaded yet
+            self.method_queue.defer(app.extensions["signals"].dismiss)
         super().handle_exit(sig, frame)
 
 
@@ -48,6 +48,13 @@ def post_fork(server: Any, _worker: object) -> None:
     from webapp import logs
 
     dictConfig(dict(logs.configuration(_log_format, server.cfg.loglevel)))
+
+
+def worker_exit(_server: object, worker: Any) -> None:
+    """Nothing is left to be done; to take the interpreter apart would take it a second or more."""
+    leaving = sys.exc_info()[1]
+    if worker.pid == os.getpid() and isinstance(leaving, SystemExit) and not leaving.code:
+        os._exit(0)
 
 
 def on_exit(_server: object) -> None:
