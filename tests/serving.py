@@ -140,7 +140,8 @@ def gunicorn(
 class Nginx:
     """deploy/nginx.conf, running: over TLS with a certificate that is trusted here."""
 
-    def __init__(self, port: int, plain_port: int, certificate: Path) -> None:
+    def __init__(self, port: int, plain_port: int, folder: Path, certificate: Path) -> None:
+        self.folder = folder
         self.port = port
         self.plain_port = plain_port
         self._trust = ssl.create_default_context(cafile=str(certificate))
@@ -218,7 +219,7 @@ def nginx(servers: Sequence[Server], folder: Path) -> Iterator[Nginx]:
 
     try:
         until(answers)
-        yield Nginx(port, plain_port, certificate)
+        yield Nginx(port, plain_port, folder, certificate)
     finally:
         process.terminate()
         process.wait(PATIENCE)

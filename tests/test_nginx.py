@@ -30,14 +30,15 @@ def volunteer(app: Flask) -> Iterator[Person]:
         yield made
 
 
-@pytest.fixture
-def front(app: Flask, database_url: str, tmp_path: Path) -> Iterator[Nginx]:
+@pytest.fixture(scope="module")
+def front(_app: Flask, database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    tmp_path = tmp_path_factory.mktemp("front")
     settings = {"TRUSTED_PROXIES": "1", "METRICS_TOKEN": TOKEN, "LOG_FORMAT": "json"}
     with gunicorn(database_url, tmp_path, settings=settings) as server, nginx([server], tmp_path / "nginx") as made:
         yield made
 
 
-def test_pages_come_over_tls_alone(front: Nginx, tmp_path: Path) -> None:
+def test_pages_come_over_tls_alone(front: Nginx) -> None:
     response, page = front.ask("GET", "/sign-in?next=/secret-search")
     assert response.status == 200
     assert b"Sign in" in page
@@ -51,7 +52,9 @@ def test_pages_come_over_tls_alone(front: Nginx, tmp_path: Path) -> None:
     plain.close()
 
     request_id = response.headers["X-Request-ID"]
-    both = [until(lambda log=log: log.read_text()) for log in (tmp_path / "nginx/access.log", *tmp_path.glob("log.*"))]
+    until(lambda: request_id in (front.folder / "access.log").read_text())
+    both = [file.read_text() for file in (front.folder / "access.log", *front.folder.parent.glob("log.*"))]
+    assert len(both) == 2
     assert all(request_id in log for log in both)
     assert not any("secret-search" in log for log in both)
 
@@ -81,7 +84,7 @@ def test_static_files_come_from_nginx_compressed_and_for_good(front: Nginx) -> N
         assert front.ask("GET", address)[0].headers["Cache-Control"] == kept
 
 
-def test_the_counts_are_not_there_from_outside(front: Nginx) -> None:
+def test_the_counts_are_not_there_from_outside(app: Flask, front: Nginx) -> None:
     response, body = front.ask("GET", "/metrics", Authorization=f"Bearer {TOKEN}")
     assert response.status == 404
     assert b"camp_badges" not in body

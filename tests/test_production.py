@@ -183,6 +183,16 @@ def test_every_line_of_the_log_is_json_from_the_first_to_the_last(
     assert "somebody" not in server.log.read_text()
 
 
+def test_nobody_signs_in_uncounted(app: Flask, database_url: str, tmp_path: Path) -> None:
+    """The Redis that counts the attempts is not there."""
+    settings = {"RATELIMIT_STORAGE_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    with gunicorn(database_url, tmp_path, settings=settings) as server:
+        status, answer = server.ask("POST", "/api/v1/auth/login", {"book_no": 1, "password": "right or wrong"})
+        assert status == 503
+        assert "cannot be counted" in answer["detail"]
+        assert server.ask("GET", "/readyz")[0] == 200
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
