@@ -101,7 +101,10 @@ def test_a_reload_loads_the_new_code_and_fails_no_request(
         until(lambda: all(len(caller.statuses) > 10 for caller in callers))
         old = server.workers()
         view = code / "webapp/views/health.py"
-        view.write_text(view.read_text().replace('"status": "alive"', '"status": "alive anew"'))
+        view.write_text(view.read_text().replace('"status": "alive"', '"status": metrics.environment.ANEW'))
+        for name, line in (("metrics", "from webapp import environment"), ("environment", 'ANEW = "alive anew"')):
+            with (code / f"webapp/{name}.py").open("a") as file:  # the last is of those that the master reads
+                file.write(f"{line}\n")
         server.process.send_signal(signal.SIGHUP)
         until(lambda: not (server.workers() & old))
         until(lambda: server.ask("GET", "/healthz")[1] == {"status": "alive anew"})
