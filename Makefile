@@ -1,4 +1,5 @@
 # make run    set up, fill the demo, serve on PORT (default 8000)
+# make serve  the production set-up of one machine, told by the environment; make reload restarts it gracefully
 # make test   the checks and the whole suite, on SQLite and on PostgreSQL
 # make check  linters, types and format only
 
@@ -9,17 +10,32 @@ VENV := .venv
 BIN := $(VENV)/bin
 FLASK := $(BIN)/flask --app wsgi
 VENDOR := static/vendor
+INSTANCE := $(or $(INSTANCE_PATH),instance)
 
 export PORT
 unexport FLASK_APP
 
-.PHONY: run serve test check format lock screenshots clean
+.PHONY: run serve reload test check format lock screenshots clean
 
 run: $(VENV)/run $(VENDOR)/installed
 	@$(FLASK) db upgrade
 	@$(FLASK) seed
 	@echo; echo "  Camp Badges is at http://localhost:$(PORT)  (stop it with Ctrl-C)"; echo
 	@exec $(BIN)/gunicorn -c webapp/server.py --log-level warning
+
+# Threads are made when live pages need them; two arenas, or each thread would keep freed memory for itself.
+serve: export THREADS := $(or $(THREADS),640)
+serve: export LOG_FORMAT := $(or $(LOG_FORMAT),json)
+serve: export MALLOC_ARENA_MAX := 2
+serve: $(VENV)/run $(VENDOR)/installed
+	@$(FLASK) db upgrade
+	@mkdir -p $(INSTANCE)
+	@exec $(BIN)/gunicorn -c webapp/server.py --pid $(INSTANCE)/gunicorn.pid
+
+# The upgrade comes first: a version that cannot even load leaves the running one alone.
+reload: $(VENV)/run $(VENDOR)/installed
+	@$(FLASK) db upgrade
+	@kill -HUP $$(cat $(INSTANCE)/gunicorn.pid)
 
 test: check
 	$(BIN)/pytest -n 2 --dist worksteal

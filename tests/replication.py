@@ -4,9 +4,8 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,10 @@ from typing import Any
 import psycopg
 
 from tests.conftest import skip_or_fail
-from tests.test_server import free_port
+from tests.serving import free_port, until
 
 PATIENCE = 30  # seconds until a test gives up
 CLIENTS = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    """Waits for a condition, at most :data:`PATIENCE` seconds; ``what`` says what did not come."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def prepare(folder: Path) -> str | None:

@@ -1,16 +1,38 @@
-"""The application served from a thread of the test, so that its clock and database are the test's."""
+"""The application served: from a thread of the test, by gunicorn, and behind nginx."""
 
+import getpass
+import http.client
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from werkzeug.serving import make_server
 
+from tests.conftest import skip_or_fail
+from webapp.domain.accounts import Person
+from webapp.views.security import SessionPerson
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 30  # seconds until a test gives up
+SECRET = "only-for-tests-only"
+HOST = "camp.example.org"  # as deploy/nginx.conf has it
+
 
 @contextmanager
 def served(app: Flask) -> Iterator[str]:
-    """Host and port of the running server; many threads."""
+    """Host and port of the running server; its clock and database are the test's; many threads."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     server.daemon_threads = True  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever)
@@ -19,3 +41,206 @@ def served(app: Flask) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until(found: Callable[[], object], what: str = "") -> Any:
+    """What ``found`` answers as soon as it is true; ``what`` says what did not come."""
+    end = time.monotonic() + PATIENCE
+    while not (answer := found()):
+        assert time.monotonic() < end, what or found
+        time.sleep(0.02)
+    return answer
+
+
+def ask(host: str, port: int, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
+    """Status and answer, read as JSON where it is."""
+    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
+    sent = json.dumps(body) if body is not None else None
+    connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
+    response = connection.getresponse()
+    text = response.read()
+    connection.close()
+    return response.status, json.loads(text) if response.headers["Content-Type"] == "application/json" else text
+
+
+@dataclass
+class Server:
+    """A running gunicorn."""
+
+    host: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
+        """Status and answer, read as JSON where it is."""
+        return ask(self.host, self.port, method, path, body, **headers)
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection that is kept."""
+        return http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
+
+    def lines(self) -> list[str]:
+        """What it has logged."""
+        return self.log.read_text().splitlines()
+
+    def workers(self) -> set[int]:
+        """The ids of its processes."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return {int(pid) for pid in listed.split()}
+
+
+@contextmanager
+def gunicorn(
+    url: str, instance: Path, *, host: str = "127.0.0.1", root: Path = ROOT, settings: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """A server of its own, told about the database as an operator would."""
+    instance.mkdir(exist_ok=True)
+    port = free_port(host)
+    environment = os.environ | {
+        "DATABASE_URL": url,
+        "INSTANCE_PATH": str(instance),
+        "TMPDIR": str(instance),
+        "SECRET_KEY": SECRET,
+        "HOST": host,
+        "PORT": str(port),
+        "WEB_CONCURRENCY": "1",
+        **(settings or {}),
+    }
+    log = instance / f"log.{port}"
+    command = [sys.executable, "-m", "gunicorn", "-c", "webapp/server.py"]
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(command, cwd=root, env=environment, stderr=stderr)
+    server = Server(host, port, process, log)
+
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text()
+        try:
+            return server.ask("GET", "/healthz")[0] == 200
+        except OSError:
+            return False
+
+    try:
+        until(answers)
+        yield server
+    finally:
+        began = time.monotonic()
+        process.terminate()
+        process.wait(PATIENCE)
+        assert time.monotonic() - began < 10  # open live pages do not hold the stop
+
+
+class Nginx:
+    """deploy/nginx.conf, running: over TLS with a certificate that is trusted here."""
+
+    def __init__(self, port: int, plain_port: int, folder: Path, certificate: Path) -> None:
+        self.folder = folder
+        self.port = port
+        self.plain_port = plain_port
+        self._trust = ssl.create_default_context(cafile=str(certificate))
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection over TLS, to the name in the certificate."""
+        connection = http.client.HTTPConnection(HOST, timeout=PATIENCE)
+        plain = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        connection.sock = self._trust.wrap_socket(plain, server_hostname=HOST)
+        return connection
+
+    def ask(
+        self, method: str, path: str, body: str | None = None, **headers: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """The response, and its body as it came over the wire."""
+        connection = self.connect()
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        text = response.read()
+        connection.close()
+        return response, text
+
+
+@contextmanager
+def nginx(servers: Sequence[Server], folder: Path) -> Iterator[Nginx]:
+    """Debian's nginx with the very file of deploy/, its ports, paths and names replaced."""
+    command = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if command is None or shutil.which("openssl") is None:
+        skip_or_fail("nginx or openssl is missing; install Debian's packages of these names")
+    assert command
+    folder.mkdir(exist_ok=True)
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-nodes", "-days", "2"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    port, plain_port = free_port(), free_port()
+    temporary = "".join(
+        f"{kind}_temp_path {folder / kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    file = (ROOT / "deploy/nginx.conf").read_text()
+    for written, here in {
+        "user www-data;": f"user {getpass.getuser()};",
+        "/run/nginx.pid": str(folder / "nginx.pid"),
+        "/var/log/nginx": str(folder),
+        "http {": f"http {{ {temporary}",
+        "listen 80 ": f"listen 127.0.0.1:{plain_port} ",
+        "listen 443 ": f"listen 127.0.0.1:{port} ",
+        f"/etc/letsencrypt/live/{HOST}/fullchain.pem": str(certificate),
+        f"/etc/letsencrypt/live/{HOST}/privkey.pem": str(key),
+        "/srv/camp-badges": str(ROOT),
+        "server 127.0.0.1:8000 ": " ".join(f"server {each.host}:{each.port} max_fails=2;" for each in servers[:-1])
+        + f"server {servers[-1].host}:{servers[-1].port} ",
+    }.items():
+        assert written in file, written
+        file = file.replace(written, here)
+    (folder / "nginx.conf").write_text(file)
+    process = subprocess.Popen(
+        [command, "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"), "-g", "daemon off;"]
+    )
+
+    def answers() -> bool:
+        assert process.poll() is None, (folder / "error.log").read_text()
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            return False
+        return True
+
+    try:
+        until(answers)
+        yield Nginx(port, plain_port, folder, certificate)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+@contextmanager
+def open_stream(
+    connection: http.client.HTTPConnection, cookie: str, path: str = "/cabinet/live?seen="
+) -> Iterator[http.client.HTTPResponse]:
+    """The events of a live page, line by line."""
+    connection.request("GET", path, headers={"Cookie": cookie, "Host": HOST})
+    with closing(connection), connection.getresponse() as response:
+        assert response.status == 200
+        yield response
+
+
+def cookie_of(app: Flask, person: Person) -> str:
+    """The header of a browser in which somebody has signed in."""
+    client = app.test_client(user=SessionPerson(person))
+    with client.session_transaction() as session:
+        session["_fresh"] = True
+    cookie = client.get_cookie("session")
+    assert cookie
+    return f"session={cookie.value}"

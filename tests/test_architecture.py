@@ -32,7 +32,20 @@ DOMAIN = (
     "imports",
     "demo",
 )
-LAYERS = ("clock", "config", "database", "replica", "signals", "domain", "views", "cli", "webapp")
+LAYERS = (
+    "clock",
+    "environment",
+    "config",
+    "logs",
+    "metrics",
+    "database",
+    "replica",
+    "signals",
+    "domain",
+    "views",
+    "cli",
+    "webapp",
+)
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

@@ -20,6 +20,7 @@ from webapp.config import ConfigError, from_environment
         ("SECRET_KEY", "", "at least 16 characters"),
         ("THREADS", "many", "THREADS must be a whole number of at least 8"),
         ("THREADS", "4", "at least 8"),
+        ("METRICS_TOKEN", "short", "METRICS_TOKEN must have at least 16 characters"),
         ("TRUSTED_PROXIES", "-1", "TRUSTED_PROXIES must be a whole number"),
     ],
 )
@@ -37,5 +38,8 @@ def test_the_secret_is_made_once_and_for_nobody_elses_eyes(tmp_path: Path) -> No
     assert [file.name for file in (tmp_path / "instance").iterdir()] == ["secret_key"]
 
 
-def test_three_of_four_threads_may_hold_a_live_page(tmp_path: Path) -> None:
-    assert from_environment({"THREADS": "100"}, tmp_path)["LIVE_STREAMS"] == 75
+@pytest.mark.parametrize(("threads", "streams"), [(8, 6), (100, 75), (256, 192), (640, 576)])
+def test_three_of_four_threads_may_hold_a_live_page_and_all_but_64_of_many(
+    tmp_path: Path, threads: int, streams: int
+) -> None:
+    assert from_environment({"THREADS": str(threads)}, tmp_path)["LIVE_STREAMS"] == streams

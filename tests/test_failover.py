@@ -19,15 +19,15 @@ from sqlalchemy import select
 from tests import factories
 from tests.domain import plain
 from tests.factories import PASSWORD
-from tests.replication import PATIENCE, Pair, pair_of_servers, until
+from tests.replication import PATIENCE, Pair, pair_of_servers
+from tests.serving import ask, gunicorn, until
 from tests.test_replica import application
-from tests.test_server import ask, gunicorn
 from webapp import clock
 from webapp.database import db
 from webapp.domain.accounts import Person, Role
-from webapp.domain.records import Attendance, State
 from webapp.domain.badges import Award, Badge
 from webapp.domain.camps import Camp
+from webapp.domain.records import Attendance, State
 from webapp.views.security import SessionPerson
 
 MARKERS = 4  # at once, each with people of their own
@@ -57,7 +57,7 @@ class Load:
 
     def ask(self, what: str, method: str, path: str, body: object = None, **headers: str) -> int:
         began = time.monotonic()
-        status, answer = ask(self.port, method, path, body, **headers)
+        status, answer = ask("127.0.0.1", self.port, method, path, body, **headers)
         self.slowest = max(self.slowest, time.monotonic() - began)
         self.statuses[what, status] += 1
         said = answer["detail"] if isinstance(answer, dict) and status != 200 else answer
@@ -148,8 +148,9 @@ def test_the_primary_dies_and_the_standby_takes_over(pair: Pair, setting: tuple[
         f"postgresql+psycopg://postgres@/postgres?host=127.0.0.1:{pair.primary.port}"
         f"&host=127.0.0.1:{pair.standby.port}&target_session_attrs=read-write"
     )
-    with gunicorn(both, tmp_path, READ_DATABASE_URL=pair.standby.url) as port:
-        _, login = ask(port, "POST", "/api/v1/auth/login", {"book_no": parts.admin.book_no, "password": PASSWORD})
+    with gunicorn(both, tmp_path, settings={"READ_DATABASE_URL": pair.standby.url}) as server:
+        port = server.port
+        _, login = server.ask("POST", "/api/v1/auth/login", {"book_no": parts.admin.book_no, "password": PASSWORD})
         bearer = {"Authorization": f"Bearer {login['access_token']}"}
         load = Load(port)
         watcher = Stream(port, cookies[1], load.after)

@@ -17,7 +17,8 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from tests import factories
-from tests.replication import Pair, pair_of_servers, until
+from tests.replication import Pair, pair_of_servers
+from tests.serving import until
 from webapp import clock, config, create_app, database, replica
 from webapp.database import db, writing
 from webapp.domain import accounts, attendance

@@ -3,21 +3,26 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flask_openapi import OpenAPI
-from werkzeug.middleware.proxy_fix import ProxyFix
-
-from webapp import cli, config, replica, views
-from webapp.database import db, migrate
-from webapp.signals import Listener
+if TYPE_CHECKING:
+    from flask_openapi import OpenAPI
 
 
-def create_app(settings: Mapping[str, Any] | None = None) -> OpenAPI:
+def create_app(settings: Mapping[str, Any] | None = None) -> "OpenAPI":
     """The application, set up from the environment; ``settings`` (Flask's names) overrule it.
 
     Raises :class:`webapp.config.ConfigError` where a setting cannot be used.
     """
+    # Not above: gunicorn's master reads its settings from this package, and what it has loaded, a reload does
+    # not replace.
+    from flask_openapi import OpenAPI
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    from webapp import cli, config, replica, views
+    from webapp.database import db, migrate
+    from webapp.signals import Listener
+
     root = config.ROOT
     instance = Path(os.environ.get("INSTANCE_PATH") or root / "instance")
     app = OpenAPI(

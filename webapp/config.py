@@ -10,9 +10,13 @@ from typing import Any
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from webapp.environment import ConfigError as ConfigError
+from webapp.environment import whole_number
+
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("sqlite", "postgresql+psycopg")
 SHORTEST_SECRET = 16  # characters
+MOST_KEPT_FREE = 64  # threads; two cores do not do more at once, however many live pages are open
 # A database server that does not answer (its machine lost power, its network is cut) is given up on: one
 # being connected to after 3 s, one connected after 10 (9 when nothing is being sent).
 LOST_AFTER = {
@@ -22,10 +26,6 @@ LOST_AFTER = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
-
-
-class ConfigError(Exception):
-    """A setting cannot be used; the message names it and says what it must be."""
 
 
 def from_environment(environment: Mapping[str, str], instance: Path) -> dict[str, Any]:
@@ -42,8 +42,9 @@ def from_environment(environment: Mapping[str, str], instance: Path) -> dict[str
         "SQLALCHEMY_BINDS": _replica(environment.get("READ_DATABASE_URL"), url, threads),
         "RATELIMIT_STORAGE_URI": environment.get("RATELIMIT_STORAGE_URL") or "memory://",
         "TRUSTED_PROXIES": whole_number(environment, "TRUSTED_PROXIES", default=0),
+        "METRICS_TOKEN": _metrics_token(environment),
         # Open live pages hold a thread each; what is left must be enough for everybody else.
-        "LIVE_STREAMS": threads * 3 // 4,
+        "LIVE_STREAMS": threads - min(threads // 4, MOST_KEPT_FREE),
         "PERMANENT_SESSION_LIFETIME": timedelta(days=14),
         "MAX_CONTENT_LENGTH": 1024 * 1024,
     }
@@ -52,6 +53,7 @@ def from_environment(environment: Mapping[str, str], instance: Path) -> dict[str
 def engine_options(url: str, threads: int) -> dict[str, Any]:
     """How connections are pooled: enough for every thread, checked before use, given up on in time."""
     options: dict[str, Any] = {"pool_size": 8, "max_overflow": threads, "pool_timeout": 10}
+    options["hide_parameters"] = True  # an error is logged with its statement, which must not say whom it was about
     if not url.startswith("sqlite"):
         # The few connections last used are used again, so that they need not be asked whether they live.
         options |= {"max_overflow": 8, "pool_use_lifo": True, "connect_args": LOST_AFTER}
@@ -69,14 +71,11 @@ def _replica(url: str | None, primary: str, threads: int) -> dict[str, dict[str,
     return {"replica": {"url": url, **options, "execution_options": {"postgresql_readonly": True}}}
 
 
-def whole_number(environment: Mapping[str, str], name: str, *, default: int, least: int = 0) -> int:
-    """A setting that is a whole number. Raises :class:`ConfigError` for anything else or less."""
-    text = environment.get(name, "").strip()
-    if not text:
-        return default
-    if not text.isdecimal() or int(text) < least:
-        raise ConfigError(f"{name} must be a whole number of at least {least}, not “{text}”.")
-    return int(text)
+def _metrics_token(environment: Mapping[str, str]) -> str | None:
+    token = environment.get("METRICS_TOKEN") or None
+    if token and len(token) < SHORTEST_SECRET:
+        raise ConfigError(f"METRICS_TOKEN must have at least {SHORTEST_SECRET} characters.")
+    return token
 
 
 def _database_url(name: str, url: str, engines: Sequence[str]) -> str:

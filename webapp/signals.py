@@ -48,13 +48,17 @@ class Listener:
         self._watching: dict[str, set[threading.Event]] = defaultdict(set)
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
+        self.dismissed = threading.Event()
+        """Set once whoever watches is asked to leave, because this process stops."""
 
     @contextmanager
-    def watch(self, key: UUID) -> Iterator[threading.Event]:
-        """An event that is set whenever a signal about ``key`` may have come. Clear it, read, wait."""
+    def watch(self, *keys: UUID) -> Iterator[threading.Event]:
+        """An event that is set whenever a signal about one of the ``keys`` may have come. Clear it, read, wait."""
         event = threading.Event()
+        names = {str(key) for key in keys}
         with self._lock:
-            self._watching[str(key)].add(event)
+            for name in names:
+                self._watching[name].add(event)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._listen, name="signals", daemon=True)
                 self._thread.start()
@@ -62,9 +66,15 @@ class Listener:
             yield event
         finally:
             with self._lock:
-                self._watching[str(key)].discard(event)
-                if not self._watching[str(key)]:
-                    del self._watching[str(key)]
+                for name in names:
+                    self._watching[name].discard(event)
+                    if not self._watching[name]:
+                        del self._watching[name]
+
+    def dismiss(self) -> None:
+        """Ask everybody who watches to leave."""
+        self.dismissed.set()
+        self._wake()
 
     def close(self) -> None:
         """Stop listening."""

@@ -21,7 +21,7 @@ from tests import factories
 from tests.browser.conftest import ARGUMENTS, sign_in
 from tests.browser.network import Network, network
 from tests.conftest import People
-from tests.test_server import ROOT, ask, free_port
+from tests.serving import ROOT, ask, free_port
 from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import attendance, badges, histories, rolls
@@ -46,6 +46,7 @@ class Server:
     def start(self) -> None:
         environment = os.environ | {
             "INSTANCE_PATH": str(self.instance),
+            "TMPDIR": str(self.instance),
             "SECRET_KEY": "only-for-tests-only",
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
@@ -57,7 +58,7 @@ class Server:
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                assert ask(self.port, "GET", "/sign-in")[0] == 200
+                assert ask("127.0.0.1", self.port, "GET", "/sign-in")[0] == 200
                 return
             except ConnectionError:
                 assert time.monotonic() < until

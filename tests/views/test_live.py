@@ -11,7 +11,9 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
+from sqlalchemy import event
 
+from tests import factories
 from tests.conftest import SUNDAY, People
 from tests.serving import served
 from tests.views.conftest import Camps
@@ -20,6 +22,8 @@ from webapp.database import db, writing
 from webapp.domain import accounts, attendance, days
 from webapp.domain.accounts import Person
 from webapp.domain.camps import Camp
+from webapp.signals import Listener
+from webapp.views import live
 from webapp.views.security import SessionPerson
 
 PATIENCE = 10  # seconds until a test gives up; what is waited for comes in a fraction of one
@@ -85,8 +89,6 @@ def open_stream(
 
 def seen_now(app: Flask, person: Person) -> str:
     """What a page opened now says it has seen."""
-    from webapp.views import live
-
     with app.app_context():
         return live.token(days.stamp_of(person.id))
 
@@ -184,3 +186,42 @@ def test_coordinators_watch_anybodys_cabinet(app: Flask, server: str, people: Pe
         stream.until("still here")
         mark(app, people.volunteer, camps.today, people.admin)
         stream.until("First Step")
+
+
+def test_while_nothing_happens_a_stream_costs_the_database_nothing(
+    app: Flask, server: str, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT", 0.02)
+    asked: list[str] = []
+    with open_stream(app, server, people.volunteer, f"/cabinet/live?seen={seen_now(app, people.volunteer)}") as stream:
+        stream.until("still here")
+        stream.until("still here")
+        with app.app_context():
+            engine = db.engine
+        count = lambda *args: asked.append(args[2])  # noqa: E731
+        event.listen(engine, "before_cursor_execute", count)
+        for _ in range(10):
+            stream.until("still here")
+        event.remove(engine, "before_cursor_execute", count)
+    assert asked == []
+
+
+def test_what_nothing_signals_is_seen_all_the_same(
+    app: Flask, server: str, people: People, camps: Camps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT", 0.02)
+    monkeypatch.setattr(live, "LOOK_ANYWAY", 0.1)
+    monkeypatch.setattr(Listener, "_wake", lambda *_: None)
+    with open_stream(app, server, people.volunteer, f"/cabinet/live?seen={seen_now(app, people.volunteer)}") as stream:
+        stream.until("still here")
+        mark(app, people.volunteer, camps.today, people.coordinator)
+        stream.until("First Step")
+
+
+def test_the_stream_ends_at_once_when_the_password_changes(app: Flask, server: str, people: People) -> None:
+    path = f"/people/{people.volunteer.id}/live?seen={seen_now(app, people.volunteer)}"
+    with open_stream(app, server, people.coordinator, path) as stream:
+        stream.until("still here")
+        with app.app_context():
+            factories.with_password(people.coordinator)
+        stream.until("END")  # a heartbeat, which would look too, is later than this test is patient

@@ -56,6 +56,9 @@ PERMISSIONS: dict[str, set[Role] | str] = {
     "installed.manifest": "public",
     "installed.service_worker": "public",
     "installed.offline": "public",
+    "health.alive": "public",
+    "health.ready": "public",
+    "health.measured": "public",  # with METRICS_TOKEN alone
     "leaderboard.index": {Role.ADMIN},
     "leaderboard.mine": EVERYBODY,
     "leaderboard.neighbourhoods": {Role.ADMIN},

@@ -16,6 +16,7 @@ from webapp import clock
 from webapp.database import Instant, Model, choice, db, one_at_a_time
 from webapp.domain import standings
 from webapp.domain.errors import ConflictError, InvalidError
+from webapp.signals import announce
 
 LONGEST_NAME = 120
 LARGEST_BOOK_NO = 2_147_483_647  # what an integer column holds on PostgreSQL
@@ -163,10 +164,11 @@ def lock(person_ids: Sequence[UUID]) -> None:
 
 
 def end_sessions(person: Person) -> None:
-    """No session or token that was given out so far is good any longer."""
+    """No session or token that was given out so far is good any longer. Their open pages hear of it."""
     person.session_no = Person.session_no + 1  # counted by the database, so that none of two changes is lost
     db.session.flush()
     db.session.refresh(person, ["session_no"])
+    announce(person.id)
 
 
 def deactivate(person: Person) -> None:

@@ -82,6 +82,11 @@ def people_on(camp: Camp) -> set[UUID]:
     return set(db.session.scalars(select(Attendance.person_id).where(Attendance.camp_id == camp.id)))
 
 
+def size_of(camp: Camp) -> int:
+    """How many people are on a roll."""
+    return db.session.scalar(select(func.count()).where(Attendance.camp_id == camp.id)) or 0
+
+
 def counts(camp: Camp) -> Counter[State]:
     """How many people stand where with a camp."""
     query = select(Attendance.state, func.count()).where(Attendance.camp_id == camp.id).group_by(Attendance.state)

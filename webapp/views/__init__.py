@@ -11,9 +11,11 @@ from webapp.views import (
     cards,
     compression,
     errors,
+    health,
     home,
     installed,
     leaderboard,
+    observed,
     people,
     presentation,
     replica,
@@ -28,11 +30,12 @@ OPENAPI: dict[str, Any] = api.OPENAPI
 
 def init_app(app: OpenAPI) -> None:
     """Everything a browser or a script meets."""
+    observed.init_app(app)
     security.init_app(app)
     compression.init_app(app)
     presentation.init_app(app)
     errors.init_app(app)
     replica.init_app(app)
-    for screen in (home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed):
+    for screen in (home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health):
         app.register_blueprint(screen.blueprint)
     api.init_app(app)

@@ -44,6 +44,10 @@ def init_app(app: Flask) -> None:
     for lost in LOST:
         app.register_error_handler(lost, _lost_database)
     app.register_error_handler(DBAPIError, _database)
+    if app.config["RATELIMIT_STORAGE_URI"].startswith("redis"):
+        from redis import RedisError  # not needed otherwise, and large
+
+        app.register_error_handler(RedisError, _lost_counts)
 
 
 def answer(status: int, said: str = "") -> Response:
@@ -85,6 +89,12 @@ def _lost_database(error: Exception) -> Response:
     response = answer(503, "" if request.method in ("GET", "HEAD") else UNCERTAIN)
     response.headers["Retry-After"] = "10"
     return response
+
+
+def _lost_counts(error: Exception) -> Response:
+    """Nobody signs in uncounted."""
+    log.error("redis unreachable: %s", error)
+    return answer(503, "Sign-in attempts cannot be counted right now. Please try again in a minute.")
 
 
 def _database(error: DBAPIError) -> Response:

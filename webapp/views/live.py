@@ -5,7 +5,9 @@ end of the stream; the page comes back by itself within the second, which makes 
 """
 
 import logging
+import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,16 +16,21 @@ from uuid import UUID
 from flask import Response, current_app, request, stream_with_context
 from flask_login import current_user
 
-from webapp import clock
+from webapp import clock, metrics
 from webapp.database import db
 from webapp.domain.credentials import person_of
 from webapp.signals import Listener
 from webapp.views.errors import LOST
+from webapp.views.security import viewer
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT = 15  # seconds; proxies close what is silent for longer, and a missed signal is made good
+HEARTBEAT = 15  # seconds; proxies close what is silent for longer. It costs no look at the database
+LOOK_ANYWAY = 300  # seconds; what nothing signals, such as a new day, is seen by then
+PACE = 0.25  # seconds between two looks; a burst of signals is one look
 COME_BACK = 600  # milliseconds until the page asks again when there was no thread for it
+SCATTERED = (200, 3000)  # milliseconds until a page asks again when this process stops: not all at once
+STILL_HERE = ": still here\n\n"
 
 Changed = Callable[[str, datetime], tuple[str, str] | None]
 """Given the stamp last seen and when, the new stamp and HTML; nothing where all is as it was."""
@@ -46,44 +53,66 @@ def _read(seen: str) -> tuple[str, datetime]:
     return stamp, datetime.fromtimestamp(int(micros) / 1_000_000, UTC)
 
 
-def stream(key: UUID, changed: Changed) -> Response:
+def stream(key: UUID, changed: Changed, *, pace: float = PACE) -> Response:
     """Answer with events about ``key``, each the HTML that ``changed`` gives, until the reader leaves,
-    or their session ends.
+    or their session ends. After a look, the next comes ``pace`` seconds later at the earliest.
     """
     seen, since = _read(request.headers.get("Last-Event-ID") or request.args.get("seen", ""))
     session_key = current_user.get_id()
+    reader = viewer().id
     signals: Listener = current_app.extensions["signals"]
 
-    def events(stay: bool) -> Iterator[str]:
+    def look() -> str | None:
+        """What to send now; nothing where the reader may not read on."""
         nonlocal seen, since
-        with signals.watch(key) as woken:
+        try:
+            if person_of(session_key) is None:
+                return None
+            at = clock.now()
+            news = changed(seen, since)
+        except LOST as error:
+            log.warning("a live page lost the database, and comes back by itself: %s", error)
+            return None
+        finally:
+            db.session.remove()  # hold no connection while waiting
+        if news is None:
+            return STILL_HERE
+        seen, since = news[0], at
+        return _event(token(seen), news[1])
+
+    def events(stay: bool) -> Iterator[str]:
+        with signals.watch(key, reader) as woken:
             while True:
                 woken.clear()
-                if person_of(session_key) is None:
+                looked = time.monotonic()
+                with _looking:
+                    said = look()
+                if said is None:
                     return
-                at = clock.now()
-                news = changed(seen, since)
-                db.session.remove()  # hold no connection while waiting
-                if news:
-                    seen, since = news[0], at
-                    yield _event(token(seen), news[1])
-                else:
-                    yield ": still here\n\n"
+                yield said
                 if not stay:
-                    yield f"retry: {COME_BACK}\nevent: rest\ndata:\n\n"
+                    yield _rest(COME_BACK)
                     return
-                woken.wait(HEARTBEAT)
+                until = looked + LOOK_ANYWAY * random.uniform(0.8, 1.2)  # noqa: S311 - so that not all look at once
+                while not woken.wait(HEARTBEAT) and time.monotonic() < until:
+                    yield STILL_HERE
+                if signals.dismissed.wait(max(0, looked + pace - time.monotonic())):
+                    yield _rest(random.randint(*SCATTERED))  # noqa: S311
+                    return
 
     def held() -> Iterator[str]:
         with _place() as stay:
-            try:
-                yield from events(stay)
-            except LOST as error:  # the page comes back by itself
-                log.warning("a live page ended: %s", error)
+            yield from events(stay)
 
+    db.session.remove()  # as many wait for their first look as come at once
     response = Response(stream_with_context(held()), mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"
     return response
+
+
+def _rest(come_back: int) -> str:
+    """Tells the page when to ask again, in milliseconds, before its stream ends."""
+    return f"retry: {come_back}\nevent: rest\ndata:\n\n"
 
 
 def _event(event_id: str, html: str) -> str:
@@ -91,6 +120,8 @@ def _event(event_id: str, html: str) -> str:
     return f"id: {event_id}\n{data}\n"
 
 
+# After a reload, or when a network comes back, everybody looks at once; the marks of a camp go between them.
+_looking = threading.BoundedSemaphore(4)
 _lock = threading.Lock()
 _open = 0
 
@@ -102,8 +133,14 @@ def _place() -> Iterator[bool]:
     with _lock:
         stay = _open < current_app.config["LIVE_STREAMS"]
         _open += stay
+    if stay:
+        metrics.LIVE_STREAMS.inc()
+    else:
+        metrics.LIVE_STREAMS_REFUSED.inc()
     try:
         yield stay
     finally:
         with _lock:
             _open -= stay
+        if stay:
+            metrics.LIVE_STREAMS.dec()

@@ -21,6 +21,7 @@ from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.records import CampRole, State
 from webapp.domain.rolls import Row
 from webapp.views import live
+from webapp.views.observed import count_marks
 from webapp.views.presentation import plural
 from webapp.views.rows import closed_line, find_camp, said_of
 from webapp.views.security import from_htmx, permits, secret, viewer
@@ -99,6 +100,7 @@ def mark(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
             outcome = _set(person, camp, request.form.get("state", ""))
     except ConflictError as error:
         return _answer(camp, _row(camp, person), Settlement(), refused=str(error), status=409)
+    count_marks("form", [outcome])
     return _answer(camp, _row(camp, person), outcome.badges)
 
 
@@ -198,6 +200,7 @@ def _carried_out(camp: Camp, order: dict[str, object]) -> ResponseReturnValue:
     except (ConflictError, InvalidError) as error:
         flash(str(error), "refused")
     else:
+        count_marks("form", done.outcomes.values())
         new = [badge for outcome in done.outcomes.values() for badge in outcome.badges.new]
         flash(f"{done.said} {plural(len(new), 'new badge')}." if new else done.said, "done")
     return redirect(url_for("roll_call.camp", camp_id=camp.id), 303)

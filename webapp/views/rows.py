@@ -1,7 +1,9 @@
 """The rows of a roll call as its page's script asks for them: some, who else may come, the stream of changes."""
 
 import json
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -22,6 +24,8 @@ blueprint = Blueprint("rows", __name__, url_prefix="/roll-call")
 
 MOST_OTHERS = 2_000  # people a phone knows beyond those who signed up, about 60 KB
 MOST_ASKED = 100  # rows in one answer
+PACE = 1  # seconds; a look reads the whole list, and a camp is marked several times a second at several doors
+SHARED_FOR = 2  # seconds
 OVERLAP = timedelta(seconds=5)  # a transaction may take this long from its first statement to its commit
 
 
@@ -73,7 +77,11 @@ def changes(camp_id: UUID) -> Response:
         found = rolls.changed_since(camp, since - OVERLAP)
         fresh = [each for each in found if known.get(each.person_id) != each.changed_at]
         known.update((each.person_id, each.changed_at) for each in fresh)
-        now_on = rolls.people_on(camp)
+        now_on = (on_it or set()) | {each.person_id for each in fresh}
+        if on_it is None or len(now_on) != rolls.size_of(
+            camp
+        ):  # else nobody has left it, and the list need not be read
+            now_on = rolls.people_on(camp)
         gone = (on_it or now_on) - now_on
         for person_id in gone:
             known.pop(person_id, None)
@@ -81,10 +89,10 @@ def changes(camp_id: UUID) -> Response:
         if on_it is not None and not (fresh or gone) and line == closed:
             return None
         on_it, closed = now_on, line
-        told = [each.person_id for each in fresh if each.marked_by_id != reader]
+        told = {each.person_id: each.changed_at for each in fresh if each.marked_by_id != reader}
         news = {
             "at": live.micros(),
-            "rows": rows_html(camp, rolls.rows_of(camp, told + list(gone))),
+            "rows": _shared_html(camp, told) + rows_html(camp, rolls.rows_of(camp, gone)),
             "own": [
                 (str(each.person_id), str(micros(each.changed_at))) for each in fresh if each.marked_by_id == reader
             ],
@@ -93,7 +101,7 @@ def changes(camp_id: UUID) -> Response:
         }
         return "", json.dumps(news)
 
-    return live.stream(camp_id, changed)
+    return live.stream(camp_id, changed, pace=PACE)
 
 
 @blueprint.post("/<uuid:camp_id>/card")
@@ -117,6 +125,26 @@ def rows_html(camp: Camp, rows: Sequence[Row], settled: dict[UUID, Settlement] |
     template = current_app.jinja_env.get_template("roll_call/_row.html")
     settled = settled or {}
     return [template.render(camp=camp, row=row, settled=settled.get(row.person.id)) for row in rows]
+
+
+_shared: dict[tuple[UUID, UUID, datetime], tuple[float, str]] = {}
+_sharing = threading.Lock()
+
+
+def _shared_html(camp: Camp, changes: Mapping[UUID, datetime]) -> list[str]:
+    """The rows of people as their ``changes`` left them, each rendered once for all who watch this camp here."""
+    with _sharing:
+        now = time.monotonic()
+        for old in [key for key, (until, _) in _shared.items() if until < now]:
+            del _shared[old]
+        missing = [each for each, at in changes.items() if (camp.id, each, at) not in _shared]
+        rows = rolls.rows_of(camp, missing) if missing else []
+        html = dict(zip((row.person.id for row in rows), rows_html(camp, rows), strict=True))
+        for row in rows:
+            if row.attendance:
+                _shared[camp.id, row.person.id, row.attendance.changed_at] = now + SHARED_FOR, html[row.person.id]
+        known = ((each, _shared.get((camp.id, each, at))) for each, at in changes.items())
+        return list((html | {each: found[1] for each, found in known if found}).values())
 
 
 def closed_line(camp: Camp) -> str:

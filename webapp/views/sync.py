@@ -15,6 +15,7 @@ from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.operations import DecidedOtherwise, Done, Order
 from webapp.views import live
 from webapp.views.errors import answer
+from webapp.views.observed import count_marks
 from webapp.views.rows import closed_line, rows_html, said_of
 from webapp.views.security import permits, secret, viewer
 
@@ -84,6 +85,7 @@ def _carry_out(sent: object, sent_at: datetime | None) -> dict[str, object]:
     except DomainError as error:
         outcome = "asked" if isinstance(error, DecidedOtherwise) else "refused"
         return {"outcome": outcome, "said": str(error), "at": live.micros(), "rows": _standing(order)}
+    count_marks("phone", done.outcomes.values())
     settled = {person_id: outcome.badges for person_id, outcome in done.outcomes.items()}
     at = live.micros()  # before the rows are read: what changes from now on is newer
     rows = rolls.rows_of(done.camp, done.people)

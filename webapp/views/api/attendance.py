@@ -21,6 +21,7 @@ from webapp.views.api.schemas import (
     send,
 )
 from webapp.views.errors import answer
+from webapp.views.observed import count_marks
 
 blueprint = APIBlueprint("api_attendance", __name__, abp_tags=[{"name": "Attendance"}], abp_security=SECURITY)
 
@@ -42,6 +43,7 @@ def mark(path: PersonPath, body: AttendanceBody) -> Response:
     with writing():
         outcome = _verb(person, camp, body)
         sent = _answer(outcome)
+    count_marks("api", [outcome])
     return send(sent)
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 from flask import Response
 from flask_openapi import APIBlueprint
 
+from webapp import metrics
 from webapp.database import writing
 from webapp.domain import attendance, badges, histories
 from webapp.domain.accounts import Person, Role
@@ -69,6 +70,7 @@ def evaluate(path: PersonPath) -> Response:
     with writing():
         new = {badge.id for badge in attendance.evaluate(person).new}
         awards = badges.awards_of(person.id)
+    metrics.marked("api", 0, len(new))
     found = badge_answers(award for award in awards if award.badge_id in new)
     message = f"{len(found)} new badge(s) awarded"
     return send(EvaluationAnswer(message=message, new_badges=found, total_badges=len(awards)))
