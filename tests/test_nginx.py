@@ -71,16 +71,16 @@ def test_who_asks_is_who_asked_nginx(front: Nginx) -> None:
 
 def test_static_files_come_from_nginx_compressed_and_for_good(front: Nginx) -> None:
     _, page = front.ask("GET", "/sign-in")
-    (address,) = re.findall(r'href="(/static/app\.css\?v=[^"]+)"', page.decode())
+    (address,) = re.findall(r'href="(/static/vendor/styles\.css\?v=[^"]+)"', page.decode())
     response, body = front.ask("GET", address, **{"Accept-Encoding": "gzip"})
     assert response.status == 200
     assert response.headers["Content-Encoding"] == "gzip"
-    assert gzip.decompress(body) == (ROOT / "static/app.css").read_bytes()
+    assert gzip.decompress(body) == (ROOT / "static/vendor/styles.css").read_bytes()
     assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert response.headers["Vary"] == "Accept-Encoding"
     assert response.headers["Server"] == "nginx"
     assert "X-Request-ID" not in response.headers  # the application was not asked
-    for address, kept in (("/static/app.css", "no-cache"), ("/static/nothing.css?v=1", None)):
+    for address, kept in (("/static/vendor/styles.css", "no-cache"), ("/static/nothing.css?v=1", None)):
         assert front.ask("GET", address)[0].headers["Cache-Control"] == kept
 
 

@@ -1,10 +1,13 @@
 """The database: one SQLAlchemy handle, its two engines (SQLite, PostgreSQL) and the write transaction."""
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -25,8 +28,10 @@ from sqlalchemy import (
     Insert,
     MetaData,
     Table,
+    TextClause,
     Update,
     Uuid,
+    bindparam,
     delete,
     event,
     func,
@@ -34,7 +39,7 @@ from sqlalchemy import (
     text,
     types,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase
@@ -42,6 +47,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import ColumnElement
 
+CHANNEL = "attendance"  # of the notices by which open pages hear of a commit
 REPLICA = "replica"  # the name of the second server among the engines
 STALE_AFTER = 5  # seconds a connection may lie idle and still be used unasked
 
@@ -195,15 +201,101 @@ def try_one_at_a_time(work: str) -> bool:
     return bool(db.session.scalar(query, {"work": work}))
 
 
-def upsert(model: type[Base], rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert rows, or where their primary key is there already give that row these values."""
-    if not rows:
-        return
-    table = model.__table__
+def first_time(what: Hashable) -> bool:
+    """Whether the running transaction asks this for the first time. What is held stays held until its end."""
+    session = db.session()
+    transaction = session.get_transaction() or session.begin()
+    known: tuple[object, set[Hashable]] = session.info.get("asked", (None, set()))
+    if known[0] is not transaction:
+        known = session.info["asked"] = (transaction, set())
+    if what in known[1]:
+        return False
+    known[1].add(what)
+    return True
+
+
+@dataclass
+class _Gathered:
+    """What a :func:`together` block writes at its end."""
+
+    inserts: list[tuple[Table, Sequence[Mapping[str, Any]], bool]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What the block hands to :func:`insert_rows` and :func:`notify` is written at its end, on PostgreSQL in
+    one statement: a mark writes to four tables, and each trip to the server costs as much as the writing.
+    """
+    session = db.session()
+    gathered = session.info["gathered"] = _Gathered()
+    try:
+        yield
+    finally:
+        del session.info["gathered"]
+    if is_sqlite():
+        for table, rows, replace in gathered.inserts:
+            session.execute(_insertion(table, tuple(rows[0]), replace), rows)
+    elif gathered.inserts or gathered.notices:
+        parts = tuple((table, tuple(rows[0]), replace) for table, rows, replace in gathered.inserts)
+        values = {f"rows_{place}": json.dumps(rows, default=str) for place, (_, rows, _) in enumerate(gathered.inserts)}
+        values |= {f"notice_{place}": notice for place, notice in enumerate(gathered.notices)}
+        session.connection().execute(_insertions(parts, len(gathered.notices)), values)
+
+
+def insert_rows(table: FromClause, rows: Sequence[Mapping[str, Any]], *, replace: bool = False) -> None:
+    """Insert some rows; with ``replace`` a row whose primary key is there already takes these values. All
+    rows name the same columns, and all that have no default in the database.
+    """
     assert isinstance(table, Table)
-    query = (sqlite if is_sqlite() else postgresql).insert(table)
-    values = {column.name: query.excluded[column.name] for column in table.c if not column.primary_key}
-    db.session.execute(query.on_conflict_do_update(index_elements=[*table.primary_key], set_=values), rows)
+    gathered: _Gathered | None = db.session.info.get("gathered")
+    if gathered is None:
+        with together():
+            insert_rows(table, rows, replace=replace)
+    elif rows:
+        gathered.inserts.append((table, rows, replace))
+
+
+def notify(notice: str) -> None:
+    """Send a notice on :data:`CHANNEL` when the transaction commits. SQLite has none."""
+    gathered: _Gathered | None = db.session.info.get("gathered")
+    if gathered is not None:
+        gathered.notices.append(notice)
+    elif not is_sqlite():
+        with together():
+            notify(notice)
+
+
+@cache
+def _insertion(table: Table, names: Sequence[str], replace: bool) -> TextClause:
+    """One row for SQLite, which takes many as they come."""
+    values = ", ".join(f":{name}" for name in names)
+    sql = _insert(table, names, f"VALUES ({values})", replace)
+    return text(sql).bindparams(*(bindparam(name, type_=table.c[name].type) for name in names))
+
+
+_POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+@cache
+def _insertions(parts: Sequence[tuple[Table, Sequence[str], bool]], notices: int) -> TextClause:
+    """Rows for several tables, each table's as one JSON text, so that it is the same statement however many."""
+    inserts = []
+    for place, (table, names, replace) in enumerate(parts):
+        columns = ", ".join(f"{name} {table.c[name].type.compile(_POSTGRESQL)}" for name in names)
+        source = f"SELECT * FROM json_to_recordset(CAST(:rows_{place} AS json)) AS given ({columns})"  # noqa: S608
+        inserts.append(f"insert_{place} AS ({_insert(table, names, source, replace)})")
+    told = ", ".join(f"pg_notify('{CHANNEL}', :notice_{place})" for place in range(notices)) or "1"
+    return text(f"{'WITH ' if inserts else ''}{', '.join(inserts)} SELECT {told}")
+
+
+def _insert(table: Table, names: Sequence[str], source: str, replace: bool) -> str:
+    sql = f"INSERT INTO {table.name} ({', '.join(names)}) {source}"
+    if replace:
+        key = [column.name for column in table.primary_key]
+        given = ", ".join(f"{name} = excluded.{name}" for name in names if name not in key)
+        sql += f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {given}"
+    return sql
 
 
 def copy_rows(table: FromClause, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -13,22 +13,19 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Engine, Select, String, cast, func, select, text
+from sqlalchemy import Engine, Select, String, cast, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from webapp.database import db, is_sqlite
+from webapp.database import CHANNEL, db, is_sqlite, notify
 
 log = logging.getLogger(__name__)
 
-CHANNEL = "attendance"
 LOOK_EVERY = 0.05  # seconds between two looks at SQLite's counter, which cost next to nothing
 
 
 def announce(person_id: UUID, camp_id: UUID | None = None) -> None:
     """Tell the pages about a person (and a camp), once the running transaction commits."""
-    if not is_sqlite():
-        payload = f"{person_id} {camp_id or ''}"
-        db.session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})
+    notify(f"{person_id} {camp_id or ''}")
 
 
 def announce_all(person_ids: Select[tuple[UUID]]) -> None:

@@ -8,12 +8,12 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 from anyascii import anyascii
-from sqlalchemy import CheckConstraint, Select, String, and_, case, cast, func, or_, select, true
+from sqlalchemy import CheckConstraint, Select, String, Uuid, and_, bindparam, case, cast, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, Model, choice, db, one_at_a_time
+from webapp.database import Instant, Model, choice, db, first_time, one_at_a_time
 from webapp.domain import standings
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.signals import announce
@@ -153,14 +153,40 @@ def by_id(person_id: UUID) -> Person | None:
     return db.session.get(Person, person_id)
 
 
+def read_again(person_id: UUID) -> Person | None:
+    """The person with this id, as they are now."""
+    return db.session.scalar(_BY_ID, {"id": person_id})
+
+
+_BY_ID = select(Person).where(Person.id == bindparam("id", type_=Uuid))
+
+
 def lock(person_ids: Sequence[UUID]) -> None:
     """Hold these people until the transaction ends, so that their history and awards are settled one
     mark at a time. Always in the order of the ids, so that two holders cannot wait for each other.
     On SQLite the write transaction holds everything already.
     """
-    db.session.execute(
-        select(Person.id).where(Person.id.in_(person_ids)).order_by(Person.id).with_for_update(key_share=True)
-    ).all()
+    wanted = [person_id for person_id in person_ids if first_time(("person", person_id))]
+    if len(wanted) == 1:
+        db.session.execute(_LOCK_ONE, {"id": wanted[0]})
+    elif wanted:
+        query = select(Person.id).where(Person.id.in_(wanted)).order_by(Person.id)
+        db.session.execute(query.with_for_update(key_share=True)).all()
+
+
+def hold(person_id: UUID) -> Person | None:
+    """The person with this id, as they are now, held as by :func:`lock`."""
+    first_time(("person", person_id))
+    return db.session.scalar(_HOLD_ONE, {"id": person_id})
+
+
+_LOCK_ONE = select(Person.id).where(Person.id == bindparam("id", type_=Uuid)).with_for_update(key_share=True)
+_HOLD_ONE = (
+    select(Person)
+    .where(Person.id == bindparam("id", type_=Uuid))
+    .with_for_update(key_share=True)
+    .execution_options(populate_existing=True)
+)
 
 
 def end_sessions(person: Person) -> None:

@@ -11,10 +11,11 @@ from datetime import date, datetime, time
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Date, Select, Uuid, bindparam, inspect, select
+from sqlalchemy.orm import make_transient_to_detached
 
 from webapp import clock
-from webapp.database import db, one_at_a_time
+from webapp.database import db, insert_rows, one_at_a_time, together
 from webapp.domain import accounts, badges, camps, histories, settling, standings
 from webapp.domain.accounts import Person
 from webapp.domain.badges import Change, Reached, Settlement
@@ -182,14 +183,20 @@ def _locked(people: Sequence[Person], camp: Camp) -> dict[UUID, Attendance]:
     """Hold these people, and read what is stored of them at the camp now."""
     ids = [person.id for person in people]
     accounts.lock(ids)
-    query = select(Attendance).where(
-        Attendance.person_id.in_(ids),
-        Attendance.site_id == camp.site_id,
-        Attendance.camp_date == camp.camp_date,
-        Attendance.camp_id == camp.id,
+    here = {"people": ids, "site": camp.site_id, "day": camp.camp_date, "camp": camp.id}
+    return {attendance.person_id: attendance for attendance in db.session.scalars(_AT_CAMP, here)}
+
+
+_AT_CAMP = (
+    select(Attendance)
+    .where(
+        Attendance.person_id.in_(bindparam("people", type_=Uuid, expanding=True)),
+        Attendance.site_id == bindparam("site", type_=Uuid),
+        Attendance.camp_date == bindparam("day", type_=Date),
+        Attendance.camp_id == bindparam("camp", type_=Uuid),
     )
-    found = db.session.scalars(query.execution_options(populate_existing=True))
-    return {attendance.person_id: attendance for attendance in found}
+    .execution_options(populate_existing=True)
+)
 
 
 def _lock(person: Person, camp: Camp) -> Attendance | None:
@@ -234,20 +241,15 @@ def undone(found: Attendance) -> State | None:
 
 def _apply(camp: Camp, people: Sequence[Person], mark: Mark, *, by: Person) -> dict[UUID, Outcome]:
     """Set the state of people, and settle what it changes. The camp is held."""
+    if len(people) == 1 and mark.state is State.PRESENT and mark.camp_role in (None, CampRole.VOLUNTEER):
+        outcome = _forward(people[0], camp, mark, by)
+        if outcome:
+            return {people[0].id: outcome}
     found = _locked(people, camp)
     outcomes = {person.id: Outcome(found.get(person.id)) for person in people}
     changing = [person for person in people if _differs(found.get(person.id), mark)]
     if not changing:
         return outcomes
-
-    if len(changing) == 1:
-        (person,) = changing
-        settlement = _forward(person, camp, found.get(person.id), mark)
-        if settlement is not None:
-            attendance = _set(found.get(person.id), person, camp, mark, by)
-            db.session.flush()
-            announce(person.id, camp.id)
-            return outcomes | {person.id: Outcome(attendance, settlement)}
     ids = [person.id for person in changing]
     before = histories.histories_of(ids)
     for person in changing:
@@ -265,32 +267,55 @@ def _apply(camp: Camp, people: Sequence[Person], mark: Mark, *, by: Person) -> d
     }
 
 
-def _forward(person: Person, camp: Camp, found: Attendance | None, mark: Mark) -> Settlement | None:
-    """Settle a mark that makes a visit of a camp after all others somebody came to: what a table does all
-    day, and what costs the same however long their history is. Nothing is done for any other mark.
+def _forward(person: Person, camp: Camp, mark: Mark, by: Person) -> Outcome | None:
+    """Mark and settle a visit to a camp after all others somebody came to: what a table does all day, and
+    what costs the same however long their history is. Nothing is done for any other mark.
     """
-    role = mark.camp_role or (found.camp_role if found else CampRole.VOLUNTEER)
-    if mark.state is not State.PRESENT or role is not CampRole.VOLUNTEER or (found and found.step is Step.VISIT):
-        return None
+    accounts.lock([person.id])
     periods = [ALL_TIME, camp.camp_date.year, *([RECENT] if camp.camp_date >= camp.site.recent_from else [])]
-    kept = standings.figures_of(person.id, (EVERYWHERE, camp.site_id), periods)
+    stand = histories.stand_of(person.id, camp, periods)
+    found, kept = stand.attendance, stand.figures
+    if found and not _differs(found, mark):
+        return Outcome(found)
+    role = mark.camp_role or (found.camp_role if found else CampRole.VOLUNTEER)
     overall = kept.get(OVERALL)
-    if overall is None or (overall.last_visit and overall.last_visit >= camp.camp_date):
+    is_new_visit = role is CampRole.VOLUNTEER and not (found and found.step is Step.VISIT)
+    if not is_new_visit or overall is None or (overall.last_visit and overall.last_visit >= camp.camp_date):
         return None
-    last = kept.get(Board(camp.site_id, ALL_TIME), Figures()).last_visit
-    gap = last is not None and histories.missed_between(person.id, camp.site_id, last, camp.camp_date)
     reached: dict[Board, Figures] = {}
     for period in periods:
         here, everywhere = Board(camp.site_id, period), Board(EVERYWHERE, period)
-        run = after(kept.get(here, Figures()).run, Step.VISIT, gap=gap)
+        run = after(kept.get(here, Figures()).run, Step.VISIT, gap=stand.broken)
         reached[here] = _one_more(kept.get(here, Figures()), run, camp.camp_date)
         reached[everywhere] = replace(_one_more(kept.get(everywhere, Figures()), run, camp.camp_date), run=0)
-    settlement = badges.settle_forward(person.id, camp.id, _reached(overall), _reached(reached[OVERALL]))
-    if settlement is not None:
+    with together():
+        settlement = badges.settle_forward(person.id, camp.id, _reached(overall), _reached(reached[OVERALL]))
+        if settlement is None:
+            return None
         earned = len(settlement.new) + len(settlement.returned)
         now = {board: replace(figures, badges=figures.badges + earned) for board, figures in reached.items()}
         standings.put(person, kept, now)
-    return settlement
+        attendance = _store(person, camp, mark, by) if found is None else _set(found, person, camp, mark, by)
+        announce(person.id, camp.id)
+    db.session.flush()
+    return Outcome(attendance, settlement)
+
+
+def _store(person: Person, camp: Camp, mark: Mark, by: Person) -> Attendance:
+    """A new attendance, written along with what else a :func:`together` block writes."""
+    with db.session.no_autoflush:
+        attendance = _set(None, person, camp, mark, by)
+    assert attendance is not None  # a visit leaves one
+    db.session.expunge(attendance)
+    columns = Attendance.__table__.c.keys()
+    insert_rows(Attendance.__table__, [{name: getattr(attendance, name) for name in columns}])
+    make_transient_to_detached(attendance)
+    key = inspect(attendance).key
+    before = db.session.identity_map.get(key) if key else None
+    if before is not None:  # read before, and gone since
+        db.session.expunge(before)
+    db.session.add(attendance)
+    return attendance
 
 
 def _one_more(figures: Figures, run: int, day: date) -> Figures:

@@ -22,7 +22,6 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
-    insert,
     or_,
     select,
     update,
@@ -30,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
-from webapp.database import Instant, Model, choice, db
+from webapp.database import Instant, Model, choice, db, insert_rows
 from webapp.domain.accounts import Person
 from webapp.domain.camps import Camp
 from webapp.domain.streaks import Runs
@@ -368,7 +367,7 @@ def _award(person_id: UUID, badge_ids: Sequence[UUID], completed: Mapping[UUID, 
         for badge_id in badge_ids
     ]
     if rows:
-        db.session.execute(insert(Award), rows)
+        insert_rows(Award.__table__, rows)
 
 
 def revoke(key: tuple[UUID, UUID], reason: str) -> None:

@@ -11,9 +11,12 @@ from sqlalchemy import (
     Date,
     ForeignKey,
     Index,
+    Select,
     String,
     UniqueConstraint,
+    Uuid,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -25,7 +28,7 @@ from sqlalchemy.orm import Mapped, contains_eager, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, Model, choice, db
+from webapp.database import Instant, Model, choice, db, first_time
 from webapp.domain.errors import ConflictError, InvalidError
 
 LONGEST_LABEL = 120  # characters of a site's or a camp's name
@@ -199,8 +202,19 @@ def by_id(camp_id: UUID) -> Camp | None:
 
 def hold(camp: Camp, *, to_change: bool = False) -> Camp:
     """Read the camp afresh and keep others from changing it until the transaction ends."""
-    query = select(Camp).where(Camp.id == camp.id).with_for_update(read=not to_change, of=Camp)
-    return db.session.scalars(query.execution_options(populate_existing=True)).one()
+    if not first_time(("camp", camp.id, to_change)):
+        return camp
+    return db.session.scalars(_HELD[to_change], {"id": camp.id}).one()
+
+
+def _held(to_change: bool) -> Select[tuple[Camp]]:
+    # Who only holds it takes the lock that an attendance takes on its camp anyway; who changes it waits for all.
+    query = select(Camp).where(Camp.id == bindparam("id", type_=Uuid))
+    query = query.with_for_update(of=Camp) if to_change else query.with_for_update(read=True, key_share=True, of=Camp)
+    return query.execution_options(populate_existing=True)
+
+
+_HELD = {to_change: _held(to_change) for to_change in (False, True)}
 
 
 def sites() -> Sequence[Site]:
@@ -294,6 +308,33 @@ def camps_of_today(*conditions: ColumnElement[bool], most: int | None = None) ->
         .limit(most)
     )
     return db.session.scalars(query).all()
+
+
+def hold_only_camp_of_today() -> Camp | None:
+    """The camp of today, where there is one and no other, held as by :func:`hold`."""
+    day = timedelta(days=1)
+    around = {"first": clock.now().date() - day, "last": clock.now().date() + day}
+    found = db.session.scalars(_AROUND_TODAY, around).all()
+    if len(found) == FEW:  # there may be more
+        found = camps_of_today(most=2)
+    camps = [camp for camp in found if camp.is_today]
+    if len(camps) != 1:
+        return None
+    first_time(("camp", camps[0].id, False))
+    return camps[0]
+
+
+FEW = 20
+_AROUND_TODAY = (
+    select(Camp)
+    .where(
+        Camp.status == Status.SCHEDULED,
+        Camp.camp_date.between(bindparam("first", type_=Date), bindparam("last", type_=Date)),
+    )
+    .limit(FEW)
+    .with_for_update(read=True, key_share=True, of=Camp)
+    .execution_options(populate_existing=True)
+)
 
 
 def recent_camps(number: int) -> Sequence[Camp]:

@@ -8,10 +8,9 @@ from uuid import UUID
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from itsdangerous import BadSignature, URLSafeTimedSerializer
-from sqlalchemy import select
 
 from webapp.database import db
-from webapp.domain.accounts import Person, by_book_no, end_sessions
+from webapp.domain.accounts import Person, by_book_no, end_sessions, read_again
 from webapp.domain.errors import DomainError, InvalidError
 
 SHORTEST_PASSWORD = 8
@@ -103,7 +102,7 @@ def person_of(session_key: str) -> Person | None:
         wanted = UUID(person_id), int(session_no)
     except ValueError:
         return None
-    person = db.session.scalar(select(Person).where(Person.id == wanted[0]))
+    person = read_again(wanted[0])
     if person is None or not person.is_active or person.session_no != wanted[1]:
         return None
     return person

@@ -5,7 +5,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, and_
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
@@ -68,12 +68,25 @@ class Attendance(Model):
     created_at: Mapped[datetime] = mapped_column(Instant, default=clock.now)
     changed_at: Mapped[datetime] = mapped_column(Instant, default=clock.now)
     person: Mapped[Person] = relationship(foreign_keys=[person_id])
-    camp: Mapped[Camp] = relationship()
+    # By the id alone, so that a camp at hand is not read again.
+    camp: Mapped[Camp] = relationship(primaryjoin=lambda: foreign(Attendance.camp_id) == Camp.id, viewonly=True)
 
     @classmethod
     def at(cls, camp: Camp, person: Person) -> "Attendance":
         """A new one, not yet in the session."""
-        return cls(person_id=person.id, camp_id=camp.id, site_id=camp.site_id, camp_date=camp.camp_date)
+        now = clock.now()
+        return cls(
+            person_id=person.id,
+            camp_id=camp.id,
+            site_id=camp.site_id,
+            camp_date=camp.camp_date,
+            signed_up_as=None,
+            declined_at=None,
+            presumed=False,
+            left_at=None,
+            created_at=now,
+            changed_at=now,
+        )
 
     @property
     def step(self) -> Step:

@@ -10,20 +10,22 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     Column,
     ForeignKey,
+    FromClause,
     Index,
     Integer,
+    Select,
     SmallInteger,
     String,
     Table,
     Uuid,
-    bindparam,
+    cast,
     delete,
     func,
     insert,
@@ -33,7 +35,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.database import Base, Model, db, try_one_at_a_time, upsert
+from webapp.database import Base, Model, db, insert_rows, is_sqlite, try_one_at_a_time
 
 EVERYWHERE = UUID(int=0)  # in place of a site: all of them together
 ALL_TIME = 0  # in place of a year
@@ -128,31 +130,10 @@ tally = Table(
     Column("people", BigInteger, nullable=False),
     Index("ix_tally_board", "site_id", "period", "measure", "value"),
 )
-TOGETHER_EVERY = 256  # changes; a board is read through some thousand rows at the most
+TOGETHER_EVERY = 1024  # changes; a board is read through some thousand rows at the most
 _changes = count(1)
 
 Tally = Counter[tuple[Board, Measure, int]]
-
-
-def figures_of(person_id: UUID, site_ids: Collection[UUID], periods: Collection[int]) -> dict[Board, Figures]:
-    """What is kept of one person on the boards of these sites and periods; one they are not on is left out."""
-    found = db.session.execute(_FIGURES_OF, {"person": person_id, "sites": site_ids, "periods": periods})
-    return {Board(*row[:2]): Figures(*row[2:]) for row in found}
-
-
-_FIGURES_OF = select(
-    Standing.site_id,
-    Standing.period,
-    Standing.visits,
-    Standing.longest_streak,
-    Standing.badges,
-    Standing.run,
-    Standing.last_visit,
-).where(
-    Standing.person_id == bindparam("person", type_=Uuid),
-    Standing.site_id.in_(bindparam("sites", type_=Uuid, expanding=True)),
-    Standing.period.in_(bindparam("periods", expanding=True)),
-)
 
 
 def enter(people: Iterable[Somebody]) -> None:
@@ -182,7 +163,7 @@ def put(person: Somebody, before: Mapping[Board, Figures], after: Mapping[Board,
         }
         for board, figures in after.items()
     ]
-    upsert(Standing, rows)
+    insert_rows(Standing.__table__, rows, replace=True)
     if person.is_listed:
         changes: Tally = Counter()
         for board, figures in after.items():
@@ -229,10 +210,19 @@ def record(changes: Tally) -> None:
 def put_together(boards: Collection[Board]) -> None:
     """Replace the many rows that the tally has of some boards by one for each value."""
     of_boards = tuple_(tally.c.site_id, tally.c.period).in_(boards)
-    sums: Tally = Counter()
-    for *board, measure, value, people in db.session.execute(delete(tally).where(of_boards).returning(*tally.c)):
-        sums[Board(*board), Measure(measure), value] += people
-    _add(sums)
+    if is_sqlite():  # there is one writer, so that nothing is added in between
+        rows = db.session.execute(_summed(tally).where(of_boards)).mappings().all()
+        db.session.execute(delete(tally).where(of_boards))
+        insert_rows(tally, [dict(row) for row in rows])
+    else:
+        gone = delete(tally).where(of_boards).returning(*tally.c).cte("gone")
+        db.session.execute(insert(tally).from_select(tally.c.keys(), _summed(gone)))
+
+
+def _summed(rows: FromClause) -> Select[Any]:
+    key = [rows.c[name] for name in ("site_id", "period", "measure", "value")]
+    people = func.sum(rows.c.people)
+    return select(*key, cast(people, BigInteger).label("people")).group_by(*key).having(people != 0)
 
 
 def _add(changes: Tally) -> None:
@@ -242,7 +232,7 @@ def _add(changes: Tally) -> None:
         if people
     ]
     if rows:
-        db.session.execute(insert(tally), rows)
+        insert_rows(tally, rows)
 
 
 def numbers(board: Board, measure: Measure) -> list[tuple[int, int]]:

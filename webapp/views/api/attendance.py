@@ -1,17 +1,15 @@
 """Marking attendance."""
 
-from uuid import UUID
-
 from flask import Response
 from flask_openapi import APIBlueprint
 
 from webapp.database import writing
-from webapp.domain import attendance, camps, rolls
+from webapp.domain import accounts, attendance, camps, rolls
 from webapp.domain.accounts import Person
 from webapp.domain.attendance import Outcome
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
-from webapp.views.api.bearer import MARKERS, SECURITY, bearer, errors, named_person, permits
+from webapp.views.api.bearer import MARKERS, NOBODY, SECURITY, bearer, errors, permits
 from webapp.views.api.schemas import (
     AttendanceAnswer,
     AttendanceBody,
@@ -34,14 +32,15 @@ blueprint = APIBlueprint("api_attendance", __name__, abp_tags=[{"name": "Attenda
 @permits(*MARKERS)
 def mark(path: PersonPath, body: AttendanceBody) -> Response:
     """At today's camp, in one transaction with the badges it earns. Repeating it changes nothing."""
-    person = named_person(path.user_id)
-    if not isinstance(person, Person):
-        return person
-    camp = _camp(person, body.camp_id)
-    if camp is None:
-        return answer(404, "There is no camp with this id.")
     with writing():
-        outcome = _verb(person, camp, body)
+        # The camp is held before the person, as everywhere.
+        camp = camps.hold_only_camp_of_today() if body.camp_id is None else camps.by_id(body.camp_id)
+        if body.camp_id and camp is None:
+            return answer(404, "There is no camp with this id.")
+        person = accounts.hold(path.user_id) if camp else accounts.by_id(path.user_id)
+        if person is None:
+            return answer(404, NOBODY)
+        outcome = _verb(person, camp or _one_of_several(person), body)
         sent = _answer(outcome)
     count_marks("api", [outcome])
     return send(sent)
@@ -59,18 +58,14 @@ def _answer(outcome: Outcome) -> AttendanceAnswer:
     return AttendanceAnswer(attendance=AttendanceState.of(outcome.attendance), new_badges=new)
 
 
-def _camp(person: Person, camp_id: UUID | None) -> Camp | None:
-    """The camp that is meant: the one named, today's only one, or the one they signed up for.
+def _one_of_several(person: Person) -> Camp:
+    """Of today's camps the one that somebody signed up for.
 
     Raises :class:`ConflictError` where that is none or several.
     """
-    if camp_id:
-        return camps.by_id(camp_id)
-    todays = camps.camps_of_today(most=2)
-    if not todays:
-        raise ConflictError("There is no camp today.")
-    if len(todays) > 1:
-        todays = rolls.signed_up_today(person)
-    if len(todays) != 1:
+    signed_up = rolls.signed_up_today(person)
+    if len(signed_up) == 1:
+        return signed_up[0]
+    if camps.camps_of_today(most=1):
         raise ConflictError("Several camps are on today: say which with camp_id.")
-    return todays[0]
+    raise ConflictError("There is no camp today.")

@@ -6,7 +6,8 @@ from typing import Any, ParamSpec
 from uuid import UUID
 
 from flask import Response, g, request
-from flask_openapi import validate_request
+from flask_openapi.request import _validate_request
+from flask_openapi.utils import parse_parameters
 
 from webapp.domain import accounts
 from webapp.domain.accounts import Person, Role
@@ -19,6 +20,7 @@ P = ParamSpec("P")
 
 SECURITY: list[dict[str, list[Any]]] = [{"bearer": []}]
 MARKERS = (Role.COORDINATOR, Role.ADMIN)
+NOBODY = "There is nobody with this id."
 
 
 def errors(*statuses: int) -> dict[str, Any]:
@@ -34,7 +36,8 @@ def permits(*roles: Role, self_too: bool = False) -> Callable[[Callable[P, Respo
     """
 
     def decorate(view: Callable[P, Response]) -> Callable[P, Response]:
-        validated = validate_request()(view)
+        # The library would read the annotations, and make schemas of them, anew with every request.
+        models = parse_parameters(view, doc_ui=False)
 
         @wraps(view)
         def permitted(*args: P.args, **kwargs: P.kwargs) -> Response:
@@ -49,8 +52,7 @@ def permits(*roles: Role, self_too: bool = False) -> Callable[[Callable[P, Respo
             if person.role not in roles and not (self_too and named_id == person.id):
                 return answer(403, "Your account may not do this.")
             g.bearer = person
-            answered: Response = validated(*args, **kwargs)
-            return answered
+            return view(*args, **_validate_request(*models, path_kwargs=kwargs))
 
         permitted.permission = roles  # type: ignore[attr-defined]
         # The library would otherwise validate before it is known who asks.
@@ -68,7 +70,7 @@ def bearer() -> Person:
 
 def named_person(user_id: UUID) -> Person | Response:
     """The person the address names, or the 404."""
-    return accounts.by_id(user_id) or answer(404, "There is nobody with this id.")
+    return accounts.by_id(user_id) or answer(404, NOBODY)
 
 
 def _bearer() -> Person | None:
