@@ -329,9 +329,18 @@ def clear(*tables: Table) -> None:
         db.session.execute(delete(table))
 
 
-def analyze(table: Table) -> None:
-    """Tell PostgreSQL's planner what is in a temporary table; nobody else does."""
+def with_room() -> None:
+    """Let the running transaction sort and group in memory what it would otherwise write to disk."""
     if not is_sqlite():
+        db.session.execute(text("SET LOCAL work_mem = '64MB'"))
+
+
+def analyze(*tables: FromClause) -> None:
+    """Tell PostgreSQL's planner what is in tables just filled: of temporary ones nobody else does, and of
+    others not before the transaction ends.
+    """
+    for table in tables if not is_sqlite() else ():
+        assert isinstance(table, Table)
         db.session.execute(text(f'ANALYZE "{table.name}"'))
 
 

@@ -325,9 +325,14 @@ def settle_forward(person_id: UUID, camp_id: UUID, before: Reached, after: Reach
     now = clock.now()
     bounds = {"person": person_id, "visits": after.visits, "longest_streak": after.longest_streak}
     bounds |= {"visits_before": before.visits, "longest_streak_before": before.longest_streak}
+    found = db.session.connection().execute(_REACHED, bounds).all()
+    if not found:
+        return Settlement()
+    known = {badge.id: badge for badge in definitions()}
     new: list[Badge] = []
     returned: list[Badge] = []
-    for badge, award_of, revoked_at in db.session.execute(_REACHED, bounds):
+    for badge_id, award_of, revoked_at in found:
+        badge = known[badge_id]
         reached = before.visits if badge.criteria_type is Criteria.VISITS else before.longest_streak
         if badge.criteria_value <= reached or (award_of and not revoked_at):
             return None
@@ -338,7 +343,7 @@ def settle_forward(person_id: UUID, camp_id: UUID, before: Reached, after: Reach
     return Settlement(new, returned, (), now)
 
 
-def _badges_reached() -> Select[tuple[Badge, UUID, datetime | None]]:
+def _badges_reached() -> Select[tuple[UUID, UUID, datetime | None]]:
     """The badges that somebody has reached and does not hold, or has reached just now."""
     just_reached = []
     reached = []
@@ -350,7 +355,7 @@ def _badges_reached() -> Select[tuple[Badge, UUID, datetime | None]]:
     own = and_(Award.badge_id == Badge.id, Award.person_id == bindparam("person", type_=Uuid))
     not_held = or_(Award.person_id.is_(None), Award.revoked_at.is_not(None))
     return (
-        select(Badge, Award.person_id, Award.revoked_at)
+        select(Badge.id, Award.person_id, Award.revoked_at)
         .outerjoin(Award, own)
         .where(Badge.is_active, or_(*reached), or_(not_held, *just_reached))
         .order_by(Badge.criteria_value, Badge.position)

@@ -123,6 +123,8 @@ def store(
     staged_rows = db.session.scalar(select(func.count()).select_from(staged)) or 0
     _correct(report)
     report.stored += _add_attendance()
+    if report.stored > settling.MANY:
+        analyze(Person.__table__, Camp.__table__, Attendance.__table__)
     report.unchanged = staged_rows - report.stored
     done = settling.settle(_touched(new_dates), dated_back=True, progress=settled)
     report.new_badges = done.new_badges + done.returned_badges

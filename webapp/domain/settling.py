@@ -39,7 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, clear, db, rows_changed, scratch
+from webapp.database import Instant, analyze, clear, db, rows_changed, scratch, with_room
 from webapp.domain import badges, camps, standings
 from webapp.domain.accounts import Person, listed
 from webapp.domain.badges import Award, Badge, Criteria
@@ -50,6 +50,7 @@ from webapp.domain.streaks import Step
 from webapp.signals import announce_all
 
 SLICE = 20_000  # people; with 20 camps each their marks take some 100 MB to sort
+MANY = 1_000  # people; from here on it is worth telling the planner how many there are
 
 chosen = scratch("chosen", Column("person_id", Uuid, primary_key=True))
 figure = scratch(
@@ -194,6 +195,7 @@ def repair(*, progress: Callable[[int], object] = lambda _people: None) -> None:
 
 def _choose(after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: bool = False) -> UUID | None:
     """Choose the next slice of people after an id; the last of them, or nothing where there is nobody."""
+    with_room()
     clear(chosen, figure, due, begun)
     ids = select(Person.id).order_by(Person.id).limit(SLICE)
     if after:
@@ -202,7 +204,8 @@ def _choose(after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: boo
         ids = ids.where(Person.id.in_(people))
     if lock:
         ids = ids.with_for_update(key_share=True)
-    db.session.execute(insert(chosen).from_select(["person_id"], ids))
+    if rows_changed(insert(chosen).from_select(["person_id"], ids)) > MANY:
+        analyze(chosen)
     # Not max(): PostgreSQL has none of ids before version 18.
     return db.session.scalar(select(chosen.c.person_id).order_by(chosen.c.person_id.desc()).limit(1))
 
@@ -334,7 +337,9 @@ def _fill_figures() -> None:
     ).subquery()
     key, (visits, longest, number, run, last) = list(rows.c)[:3], list(rows.c)[3:]
     summed = select(*key, func.sum(visits), func.max(longest), func.sum(number), func.max(run), func.max(last))
-    db.session.execute(insert(figure).from_select([column.name for column in figure.c], summed.group_by(*key)))
+    columns = [column.name for column in figure.c]
+    if rows_changed(insert(figure).from_select(columns, summed.group_by(*key))) > MANY:
+        analyze(figure)
 
 
 def _stretches(parts: CTE, period: ColumnElement[int]) -> Select[Any]:
@@ -415,7 +420,8 @@ def _fill_due() -> None:
     )
     by_runs = select(candidates.c.person_id, candidates.c.badge_id, candidates.c.camp_id).where(candidates.c.place == 1)
     columns = ["person_id", "badge_id", "camp_id"]
-    db.session.execute(insert(due).from_select(columns, union_all(by_visits, by_runs)))
+    if rows_changed(insert(due).from_select(columns, union_all(by_visits, by_runs))) > MANY:
+        analyze(due)
 
 
 # --- awards --------------------------------------------------------------------------------------
@@ -442,7 +448,10 @@ def _award(done: Settled, *, dated_back: bool) -> None:
     else:
         missing = missing.add_columns(literal(now, Instant))
     columns = ["person_id", "badge_id", "camp_id", "earned_at"]
-    done.new_badges += rows_changed(insert(Award).from_select(columns, missing))
+    new = rows_changed(insert(Award).from_select(columns, missing))
+    if new > MANY:
+        analyze(Award.__table__)
+    done.new_badges += new
 
 
 def _fill_begun(missing: Select[Any]) -> None:
