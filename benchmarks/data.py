@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from flask import Flask
@@ -256,3 +257,23 @@ def person_ids(app: Flask, number: int) -> list[str]:
     with app.app_context():
         query = select(accounts.Person.id).where(accounts.Person.book_no > 1).order_by(accounts.Person.id).limit(number)
         return [str(each) for each in db.session.scalars(query)]
+
+
+def camp_of_today() -> camps.Camp:
+    """One of today's camps."""
+    return camps.camps_of_today(most=1)[0]
+
+
+def people_to_mark(number: int) -> list[tuple[UUID, UUID]]:
+    """People from all over the ids who are not marked today, each with today's camp of a site they know."""
+    todays = select(camps.Camp.id).where(camps.Camp.id.in_([camp.id for camp in camps.camps_of_today()]))
+    rows = db.session.execute(
+        text(
+            "SELECT DISTINCT ON (person.id) person.id, camp.id FROM (SELECT id FROM person WHERE role = 'volunteer'"
+            " ORDER BY id LIMIT :number) AS person JOIN attendance ON attendance.person_id = person.id"
+            " JOIN camp ON camp.site_id = attendance.site_id AND camp.id = ANY(:todays)"
+            " WHERE NOT EXISTS (SELECT 1 FROM attendance AS marked WHERE marked.person_id = person.id AND marked.camp_id = camp.id)"
+        ),
+        {"number": number, "todays": list(db.session.scalars(todays))},
+    )
+    return [(person_id, camp_id) for person_id, camp_id in rows]

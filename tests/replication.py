@@ -99,7 +99,7 @@ class Server:
 
     def kill(self) -> None:
         """As if its machine had lost power: SIGKILL for the server and all its processes."""
-        import psutil  # type: ignore[import-untyped]
+        import psutil
 
         server = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
         processes = [server, *server.children(recursive=True)]

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import click
 from flask import Flask
@@ -25,7 +26,7 @@ MOST_PROBLEMS = 50  # printed one by one
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    for command in (create_admin, set_password, seed, import_history, standings, awards, verify):
+    for command in (create_admin, set_password, seed, import_history, standings, awards, verify, settle):
         app.cli.add_command(command)
 
 
@@ -146,6 +147,25 @@ def verify(repair: bool) -> None:
     if number:
         raise click.ClickException(f"{number:,} difference(s); flask verify --repair mends them.")
     click.echo("Everything agrees with the attendance.")
+
+
+@click.command()
+@with_appcontext
+def settle() -> None:
+    """Award everybody what is due on today's calendar, and bring the standings in line; revokes nothing.
+
+    A transaction each for some thousand people, so that marks go on meanwhile.
+    """
+    done = settling.Settled()
+    after: UUID | None = None
+    with _plain_words(), tqdm(desc="settled", unit=" people", disable=None) as bar:
+        while True:
+            with writing():
+                after = settling.settle_slice(after, None, done)
+            if after is None:
+                break
+            bar.update(done.people - bar.n)
+    click.echo(f"{done.people:,} people; {done.new_badges + done.returned_badges:,} badges awarded.")
 
 
 @click.command()

@@ -18,7 +18,7 @@ from webapp import clock
 from webapp.database import db, insert_rows, one_at_a_time, together
 from webapp.domain import accounts, badges, camps, histories, settling, standings
 from webapp.domain.accounts import Person
-from webapp.domain.badges import Change, Reached, Settlement
+from webapp.domain.badges import Badge, Change, Reached, Settlement
 from webapp.domain.camps import USUAL_START, Camp, Site, Status
 from webapp.domain.errors import ConflictError
 from webapp.domain.records import LONGEST_REASON, Attendance, CampRole, State, is_marked
@@ -35,6 +35,8 @@ class Outcome:
 
     attendance: Attendance | None
     badges: Settlement = field(default_factory=Settlement)
+    at_risk: Sequence[Badge] | None = None
+    """What undoing it would take away, where that is known without looking through the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +300,8 @@ def _forward(person: Person, camp: Camp, mark: Mark, by: Person) -> Outcome | No
         attendance = _store(person, camp, mark, by) if found is None else _set(found, person, camp, mark, by)
         announce(person.id, camp.id)
     db.session.flush()
-    return Outcome(attendance, settlement)
+    # It is their last visit: without it they are where they were before.
+    return Outcome(attendance, settlement, [*settlement.new, *settlement.returned])
 
 
 def _store(person: Person, camp: Camp, mark: Mark, by: Person) -> Attendance:

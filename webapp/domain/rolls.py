@@ -64,6 +64,13 @@ def roll(camp: Camp, query: str = "", limit: int = 1000) -> list[Row]:
     return _rows(camp, db.session.execute(people).tuples().all())
 
 
+def row_after(camp: Camp, person: Person, outcome: Outcome | None = None) -> Row:
+    """Somebody's line of a camp's roll call, after a mark if there was one."""
+    if outcome and outcome.at_risk is not None:
+        return Row(person, outcome.attendance, outcome.at_risk)
+    return rows_of(camp, [person.id])[0]
+
+
 def rows_of(camp: Camp, person_ids: Collection[UUID]) -> list[Row]:
     """These people's lines of a camp's roll call, by name."""
     here = and_(Attendance.person_id == Person.id, Attendance.camp_id == camp.id)

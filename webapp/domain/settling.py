@@ -95,6 +95,15 @@ class Difference:
         return self.said
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The people chosen at present: how many, and between which ids. The bounds are for the indexes."""
+
+    number: int
+    first: UUID
+    last: UUID
+
+
 def settle(
     people: Select[tuple[UUID]] | None = None,
     *,
@@ -107,9 +116,11 @@ def settle(
     began. ``progress`` is told how many people each slice had.
     """
     done = Settled()
+    told = 0
     after: UUID | None = None
     while after := settle_slice(after, people, done, dated_back=dated_back):
-        progress(_number_chosen())
+        progress(done.people - told)
+        told = done.people
     for read_before in list(db.session.identity_map.values()):
         if isinstance(read_before, Award):
             db.session.expire(read_before)
@@ -120,27 +131,26 @@ def settle_slice(
     after: UUID | None, people: Select[tuple[UUID]] | None, done: Settled, *, dated_back: bool = False
 ) -> UUID | None:
     """Settle the next people after an id; the last of them, or nothing where there was nobody left."""
-    last = _choose(after, people, lock=True)
-    if last is None:
+    among = _choose(after, people, lock=True)
+    if among is None:
         return None
-    _fill_due()
+    _fill_due(among)
     _award(done, dated_back=dated_back)
-    restate_chosen()
+    _restate(among)
     announce_all(select(chosen.c.person_id))
-    done.people += _number_chosen()
-    return last
+    done.people += among.number
+    return among.last
 
 
 def restate(people: Select[tuple[UUID]]) -> None:
     """Bring the standings of people in line with their attendance and awards. They must be locked."""
-    after: UUID | None = None
-    while after := _choose(after, people):
-        restate_chosen()
+    for among in _slices(people):
+        _restate(among)
 
 
-def restate_chosen() -> None:
-    """As :func:`restate`, for the people chosen at present."""
-    _fill_figures()
+def _restate(among: Slice) -> None:
+    """As :func:`restate`, for a chosen slice."""
+    _fill_figures(among)
     changes: Tally = Counter()
     for sign, table, is_listed in (
         (1, figure, _chosen_is_listed(figure.c.person_id)),
@@ -150,15 +160,13 @@ def restate_chosen() -> None:
             value = table.c[measure]
             counted = (
                 select(table.c.site_id, table.c.period, value, func.count())
-                .where(table.c.person_id.in_(select(chosen.c.person_id)), is_listed)
+                .where(_chosen(table.c.person_id, among), is_listed)
                 .group_by(table.c.site_id, table.c.period, value)
             )
             for site_id, period, reached, number in db.session.execute(counted):
                 changes[Board(site_id, period), measure, reached] += sign * number
     standings.record(changes)
-    db.session.execute(
-        delete(Standing).where(Standing.person_id.in_(select(chosen.c.person_id)), ~exists().where(_kept_right()))
-    )
+    db.session.execute(delete(Standing).where(_chosen(Standing.person_id, among), ~exists().where(_kept_right())))
     rows = select(figure, Person.search_name, Person.book_no, listed()).join(Person, Person.id == figure.c.person_id)
     columns = ["person_id", "site_id", "period", *_FIGURES, "search_name", "book_no", "is_listed"]
     db.session.execute(insert(Standing).from_select(columns, rows.where(~exists().where(_same_standing()))))
@@ -169,21 +177,19 @@ def differences(*, progress: Callable[[int], object] = lambda _people: None) -> 
     awards. A badge that stands though today's calendar would not give it is none: the contract leaves it
     to its holder when a camp is added or cancelled. Unless nobody could have earned it on any calendar.
     """
-    after: UUID | None = None
-    while after := _choose(after, None):
-        _fill_due()
-        _fill_figures()
-        yield from _award_differences()
-        yield from _standing_differences()
-        progress(_number_chosen())
+    for among in _slices(None):
+        _fill_due(among)
+        _fill_figures(among)
+        yield from _award_differences(among)
+        yield from _standing_differences(among)
+        progress(among.number)
     yield from _tally_differences()
 
 
 def repair(*, progress: Callable[[int], object] = lambda _people: None) -> None:
     """Mend whatever :func:`differences` finds, inside the caller's transaction."""
-    after: UUID | None = None
-    while after := _choose(after, None, lock=True):
-        impossible = _impossible().with_only_columns(Award.person_id, Award.badge_id)
+    for among in _slices(None, lock=True):
+        impossible = _impossible(among).with_only_columns(Award.person_id, Award.badge_id)
         for person_id, badge_id in db.session.execute(impossible).all():
             badges.revoke((person_id, badge_id), "no attendance supports it (flask verify)")
     settle(progress=progress)
@@ -193,8 +199,8 @@ def repair(*, progress: Callable[[int], object] = lambda _people: None) -> None:
 # --- choosing ------------------------------------------------------------------------------------
 
 
-def _choose(after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: bool = False) -> UUID | None:
-    """Choose the next slice of people after an id; the last of them, or nothing where there is nobody."""
+def _choose(after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: bool = False) -> Slice | None:
+    """Choose the next slice of people after an id, or nothing where there is nobody."""
     with_room()
     clear(chosen, figure, due, begun)
     ids = select(Person.id).order_by(Person.id).limit(SLICE)
@@ -204,14 +210,26 @@ def _choose(after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: boo
         ids = ids.where(Person.id.in_(people))
     if lock:
         ids = ids.with_for_update(key_share=True)
-    if rows_changed(insert(chosen).from_select(["person_id"], ids)) > MANY:
+    number = rows_changed(insert(chosen).from_select(["person_id"], ids))
+    if not number:
+        return None
+    if number > MANY:
         analyze(chosen)
-    # Not max(): PostgreSQL has none of ids before version 18.
-    return db.session.scalar(select(chosen.c.person_id).order_by(chosen.c.person_id.desc()).limit(1))
+    # Not min() and max(): PostgreSQL has none of ids before version 18.
+    ends = select(chosen.c.person_id).limit(1)
+    first = db.session.scalars(ends.order_by(chosen.c.person_id)).one()
+    return Slice(number, first, db.session.scalars(ends.order_by(chosen.c.person_id.desc())).one())
 
 
-def _number_chosen() -> int:
-    return db.session.scalar(select(func.count()).select_from(chosen)) or 0
+def _slices(people: Select[tuple[UUID]] | None, *, lock: bool = False) -> Iterator[Slice]:
+    among = _choose(None, people, lock=lock)
+    while among:
+        yield among
+        among = _choose(among.last, people, lock=lock)
+
+
+def _chosen(person_id: Any, among: Slice) -> ColumnElement[bool]:
+    return and_(person_id.between(among.first, among.last), person_id.in_(select(chosen.c.person_id)))
 
 
 def _chosen_is_listed(person_id: ColumnElement[UUID]) -> ColumnElement[bool]:
@@ -221,12 +239,12 @@ def _chosen_is_listed(person_id: ColumnElement[UUID]) -> ColumnElement[bool]:
 # --- the rule, in SQL ----------------------------------------------------------------------------
 
 
-def _marked() -> ColumnElement[bool]:
+def _marked(among: Slice) -> ColumnElement[bool]:
     """The condition on attendance joined to camp: marked, held, of the chosen."""
-    return and_(Attendance.person_id.in_(select(chosen.c.person_id)), is_marked(), camps.held())
+    return and_(_chosen(Attendance.person_id, among), is_marked(), camps.held())
 
 
-def visit_dates() -> Subquery:
+def visit_dates(among: Slice) -> Subquery:
     """Every date of every site with a visit of the chosen people: how many ``visits``, and the number of
     the ``stretch`` it belongs to, which goes up wherever the run is broken (:func:`streaks.after`).
     """
@@ -247,7 +265,7 @@ def visit_dates() -> Subquery:
             func.sum(case((visited, 1), else_=0)).label("visits"),
         )
         .join(Camp, Camp.id == Attendance.camp_id)
-        .where(_marked())
+        .where(_marked(among))
         .group_by(Attendance.person_id, Attendance.site_id, Attendance.camp_date)
         .subquery()
     )
@@ -267,9 +285,9 @@ def visit_dates() -> Subquery:
     return select(stretches).where(stretches.c.step == Step.VISIT).subquery()
 
 
-def _fill_figures() -> None:
+def _fill_figures(among: Slice) -> None:
     """Work out the figures of the chosen people on each board."""
-    dates = visit_dates()
+    dates = visit_dates(among)
     in_stretch = (dates.c.person_id, dates.c.site_id, dates.c.stretch)
     year = extract("year", dates.c.camp_date)
     recent = dates.c.camp_date >= Site.recent_from
@@ -306,7 +324,7 @@ def _fill_figures() -> None:
         .group_by(*of_board)
         .cte("came")
     )
-    earned = _badges_earned()
+    earned = _badges_earned(among)
     none = literal(0)
     rows = union_all(
         select(
@@ -350,7 +368,7 @@ def _stretches(parts: CTE, period: ColumnElement[int]) -> Select[Any]:
     return select(*key, steps, visits, func.max(parts.c.last).label("last")).group_by(*by)
 
 
-def _badges_earned() -> CTE:
+def _badges_earned(among: Slice) -> CTE:
     """How many badges the chosen people earned on each board of a site: where and when each was completed."""
     held = (
         select(
@@ -361,7 +379,7 @@ def _badges_earned() -> CTE:
         )
         .join(Camp, Camp.id == Award.camp_id)
         .join(Site, Site.id == Camp.site_id)
-        .where(Award.person_id.in_(select(chosen.c.person_id)), Award.revoked_at.is_(None))
+        .where(_chosen(Award.person_id, among), Award.revoked_at.is_(None))
         .cte("held")
     )
     person_and_site = held.c.person_id, held.c.site_id
@@ -374,7 +392,7 @@ def _badges_earned() -> CTE:
     ).cte("earned")
 
 
-def _fill_due() -> None:
+def _fill_due(among: Slice) -> None:
     """Work out which badges the chosen people have reached, and which visit completed each."""
     visits = (
         select(
@@ -388,10 +406,10 @@ def _fill_due() -> None:
             .label("number"),
         )
         .join(Camp, Camp.id == Attendance.camp_id)
-        .where(_marked(), is_visit())
+        .where(_marked(among), is_visit())
         .cte("visits")
     )
-    dates = visit_dates()
+    dates = visit_dates(among)
     length = func.row_number().over(
         partition_by=(dates.c.person_id, dates.c.site_id, dates.c.stretch), order_by=dates.c.camp_date
     )
@@ -489,10 +507,10 @@ def _kept_right() -> ColumnElement[bool]:
     return and_(_same_standing(), *figures, *person)
 
 
-def _standing_differences() -> Iterator[Difference]:
+def _standing_differences(among: Slice) -> Iterator[Difference]:
     kept_wrong = (
         select(Standing.book_no, Standing.site_id, Standing.period)
-        .where(Standing.person_id.in_(select(chosen.c.person_id)), ~exists().where(_kept_right()))
+        .where(_chosen(Standing.person_id, among), ~exists().where(_kept_right()))
         .order_by(Standing.book_no)
     )
     missing = (
@@ -511,7 +529,7 @@ def _board(site_id: UUID, period: int) -> str:
     return when if site_id == EVERYWHERE else f"{when} at site {site_id}"
 
 
-def _award_differences() -> Iterator[Difference]:
+def _award_differences(among: Slice) -> Iterator[Difference]:
     stands = and_(_same_award(), Award.revoked_at.is_(None))
     named = (
         select(Person.book_no, Badge.name)
@@ -525,11 +543,11 @@ def _award_differences() -> Iterator[Difference]:
     for word, query in (("is earned and not awarded", missing), ("names another camp than completed it", moved)):
         for book_no, badge in db.session.execute(query):
             yield Difference(f"book number {book_no}: {badge} {word}.")
-    for book_no, badge in db.session.execute(_impossible()):
+    for book_no, badge in db.session.execute(_impossible(among)):
         yield Difference(f"book number {book_no}: {badge} stands without the attendance it takes.")
 
 
-def _impossible() -> Select[tuple[int, str]]:
+def _impossible(among: Slice) -> Select[tuple[int, str]]:
     """Awards of the chosen people that no calendar could have given: fewer visits than the badge takes,
     those at cancelled camps included.
     """
@@ -544,7 +562,7 @@ def _impossible() -> Select[tuple[int, str]]:
         .join_from(Award, Person, Person.id == Award.person_id)
         .join(Badge, Badge.id == Award.badge_id)
         .where(
-            Award.person_id.in_(select(chosen.c.person_id)),
+            _chosen(Award.person_id, among),
             Award.revoked_at.is_(None),
             present < Badge.criteria_value,
         )

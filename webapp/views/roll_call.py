@@ -7,7 +7,7 @@ that a network that comes and goes loses nothing. The forms here do the same for
 from datetime import datetime, time
 from uuid import UUID, uuid4
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp import clock
@@ -85,8 +85,8 @@ def camp(camp_id: UUID) -> ResponseReturnValue:
 @permits(Role.COORDINATOR, Role.ADMIN)
 def person(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
     """What is rarer than "here", for one person, on a page of its own."""
-    row = _row(find_camp(camp_id), _person(person_id))
-    return render_template("roll_call/person.html", camp=find_camp(camp_id), row=row)
+    camp = find_camp(camp_id)
+    return render_template("roll_call/person.html", camp=camp, row=rolls.row_after(camp, _person(person_id)))
 
 
 @blueprint.post("/<uuid:camp_id>/people/<uuid:person_id>")
@@ -99,9 +99,9 @@ def mark(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
         with writing():
             outcome = _set(person, camp, request.form.get("state", ""))
     except ConflictError as error:
-        return _answer(camp, _row(camp, person), Settlement(), refused=str(error), status=409)
+        return _answer(camp, rolls.row_after(camp, person), Settlement(), refused=str(error), status=409)
     count_marks("form", [outcome])
-    return _answer(camp, _row(camp, person), outcome.badges)
+    return _answer(camp, rolls.row_after(camp, person, outcome), outcome.badges)
 
 
 @blueprint.post("/<uuid:camp_id>/people")
@@ -145,10 +145,6 @@ def _blank() -> Person:
 
 def _person(person_id: UUID) -> Person:
     return accounts.by_id(person_id) or abort(404)
-
-
-def _row(camp: Camp, person: Person) -> Row:
-    return rolls.rows_of(camp, [person.id])[0]
 
 
 def _set(person: Person, camp: Camp, wanted: str) -> Outcome:
@@ -209,16 +205,10 @@ def _carried_out(camp: Camp, order: dict[str, object]) -> ResponseReturnValue:
 def _answer(camp: Camp, row: Row, settled: Settlement, *, refused: str = "", status: int = 200) -> ResponseReturnValue:
     said = refused or said_of(row, settled)
     if from_htmx():
-        fragment = render_template(
-            "roll_call/_marked.html",
-            camp=camp,
-            row=row,
-            counts=rolls.counts(camp),
-            settled=settled,
-            said=said,
-            refused=refused,
-        )
-        return fragment, status
+        # Without the context processors: a fragment has neither menu nor name of the organisation.
+        fragment = current_app.jinja_env.get_template("roll_call/_marked.html")
+        counts = rolls.counts(camp)
+        return fragment.render(camp=camp, row=row, counts=counts, settled=settled, said=said, refused=refused), status
     flash(said, "refused" if refused else "done")
     query = request.form.get("q") or None
     back = url_for("roll_call.camp", camp_id=camp.id, q=query, _anchor=f"person-{row.person.id}")

