@@ -2,6 +2,7 @@
 # make serve  the production set-up of one machine, told by the environment; make reload restarts it gracefully
 # make test   the checks and the whole suite, on SQLite and on PostgreSQL
 # make check  linters, types and format only
+# make bench  the speed of everything, beside a floor (half an hour, 20 GB); bench-quick in two minutes
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -15,7 +16,7 @@ INSTANCE := $(or $(INSTANCE_PATH),instance)
 export PORT
 unexport FLASK_APP
 
-.PHONY: run serve reload test check format lock screenshots clean
+.PHONY: run serve reload test check format lock bench bench-quick screenshots clean
 
 run: $(VENV)/run $(VENDOR)/installed
 	@$(FLASK) db upgrade
@@ -86,6 +87,13 @@ lock:
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --no-header --no-annotate pyproject.toml -o requirements/run.lock
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --no-header --no-annotate pyproject.toml --group dev -o requirements/dev.lock
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --no-header --no-annotate --group node -o requirements/node.lock
+
+# Needs Debian's wrk and chromium. The organisations it makes are kept in build/benchmarks.
+bench: $(VENV)/dev $(VENDOR)/installed
+	$(BIN)/python -m benchmarks --json build/benchmarks/figures.json
+
+bench-quick: $(VENV)/dev $(VENDOR)/installed
+	$(BIN)/python -m benchmarks --quick --json build/benchmarks/figures-quick.json
 
 # From a running demo.
 screenshots: $(VENV)/dev

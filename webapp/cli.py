@@ -26,7 +26,7 @@ MOST_PROBLEMS = 50  # printed one by one
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    for command in (create_admin, set_password, seed, import_history, standings, awards, verify, settle):
+    for command in (create_admin, set_password, seed, import_history, standings, awards, verify, settle, keep_up):
         app.cli.add_command(command)
 
 
@@ -147,6 +147,16 @@ def verify(repair: bool) -> None:
     if number:
         raise click.ClickException(f"{number:,} difference(s); flask verify --repair mends them.")
     click.echo("Everything agrees with the attendance.")
+
+
+@click.command("keep-up")
+@with_appcontext
+def keep_up() -> None:
+    """Let the last twelve months of the leaderboards end today. Who looks at them first does it otherwise;
+    with many people that takes long, so run it soon after midnight.
+    """
+    with _plain_words(), writing():
+        leaderboard.keep_up()
 
 
 @click.command()

@@ -329,10 +329,14 @@ def clear(*tables: Table) -> None:
         db.session.execute(delete(table))
 
 
-def with_room() -> None:
-    """Let the running transaction sort and group in memory what it would otherwise write to disk."""
+def for_many() -> None:
+    """Prepare PostgreSQL for statements over very many rows, until the transaction ends: they sort and group
+    in memory, and join no rows one by one. The planner takes what comes out of windows for a few rows, and
+    now and then took minutes instead of seconds.
+    """
     if not is_sqlite():
         db.session.execute(text("SET LOCAL work_mem = '64MB'"))
+        db.session.execute(text("SET LOCAL enable_nestloop = off"))
 
 
 def analyze(*tables: FromClause) -> None:

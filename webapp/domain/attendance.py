@@ -390,6 +390,8 @@ def add_camp(site: Site, name: str, camp_date: date, start_time: time = USUAL_ST
 
     Raises :class:`ConflictError` where the site has a camp of that name on that date.
     """
+    one_at_a_time("settling many people")
+    camps.hold_from(site.id, camp_date)
     camp = camps.add_camp(site, name, camp_date, start_time)
     if camps.is_new_date(camp):
         later = select(Attendance.person_id).where(
@@ -421,7 +423,6 @@ def _change_status(camp: Camp, status: Status) -> None:
 
 def _settle(people: Select[tuple[UUID]]) -> None:
     """Settle those whom a change of the calendar may touch."""
-    one_at_a_time("settling many people")
     settling.settle(people)
 
 

@@ -207,6 +207,14 @@ def hold(camp: Camp, *, to_change: bool = False) -> Camp:
     return db.session.scalars(_HELD[to_change], {"id": camp.id}).one()
 
 
+def hold_from(site_id: UUID, day: date) -> None:
+    """Keep everybody from marking at a site's camps from a date on until the transaction ends: a step is
+    added to the calendar before them, which a mark under way would not see.
+    """
+    query = select(Camp.id).where(Camp.site_id == site_id, Camp.camp_date >= day).order_by(Camp.id)
+    db.session.execute(query.with_for_update()).all()
+
+
 def _held(to_change: bool) -> Select[tuple[Camp]]:
     # Who only holds it takes the lock that an attendance takes on its camp anyway; who changes it waits for all.
     query = select(Camp).where(Camp.id == bindparam("id", type_=Uuid))

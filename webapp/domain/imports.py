@@ -213,6 +213,8 @@ def _add_places(report: Report) -> dict[UUID, date]:
     )
     new_dates = select(missing.c.id, func.min(missing.c.camp_date)).where(~on_it).group_by(missing.c.id)
     first_new = dict(db.session.execute(new_dates).tuples().all())
+    for site_id, first in sorted(first_new.items()):
+        camps.hold_from(site_id, first)
     now = clock.now()
     new = select(
         new_id(),

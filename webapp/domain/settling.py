@@ -39,7 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, analyze, clear, db, rows_changed, scratch, with_room
+from webapp.database import Instant, analyze, clear, db, for_many, rows_changed, scratch
 from webapp.domain import badges, camps, standings
 from webapp.domain.accounts import Person, listed
 from webapp.domain.badges import Award, Badge, Criteria
@@ -201,7 +201,6 @@ def repair(*, progress: Callable[[int], object] = lambda _people: None) -> None:
 
 def _choose(after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: bool = False) -> Slice | None:
     """Choose the next slice of people after an id, or nothing where there is nobody."""
-    with_room()
     clear(chosen, figure, due, begun)
     ids = select(Person.id).order_by(Person.id).limit(SLICE)
     if after:
@@ -214,6 +213,7 @@ def _choose(after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: boo
     if not number:
         return None
     if number > MANY:
+        for_many()
         analyze(chosen)
     # Not min() and max(): PostgreSQL has none of ids before version 18.
     ends = select(chosen.c.person_id).limit(1)

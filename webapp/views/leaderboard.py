@@ -98,11 +98,13 @@ class Lines(Pagination):
 
 
 def up_to_date(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
-    """On a new day the last twelve months end a day later; whoever looks first sees to it, on the primary."""
+    """On a new day the last twelve months end a day later; who looks at them first sees to it, on the primary.
+    A large organisation does it at night (``flask keep-up``).
+    """
 
     @wraps(view)
     def kept_up(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        if leaderboard.is_behind():
+        if Choice.asked().board.period == RECENT and leaderboard.is_behind():
             with writing():
                 leaderboard.keep_up()
         return view(*args, **kwargs)
