@@ -150,7 +150,7 @@ def _median(works: Sequence[Callable[[], object]]) -> float:
     return statistics.median(took)
 
 
-def _mark(person_id: Any, camp_id: Any, by_id: Any) -> None:
+def mark_there(person_id: Any, camp_id: Any, by_id: Any) -> None:
     with writing():
         person, camp, by = (
             db.session.get_one(Person, person_id),
@@ -187,10 +187,10 @@ def measure(marks: int) -> dict[str, Any]:
     db.session.remove()
     warm, people = everybody[:10], everybody[10:]
     for person_id in warm:  # statements are prepared by their fifth use
-        _mark(person_id, camp_id, admin_id)
+        mark_there(person_id, camp_id, admin_id)
         _undo(person_id, camp_id, admin_id)
     figures: dict[str, Any] = {
-        "mark": _median([lambda each=each: _mark(each, camp_id, admin_id) for each in people]),  # type: ignore[misc]
+        "mark": _median([lambda each=each: mark_there(each, camp_id, admin_id) for each in people]),  # type: ignore[misc]
         "cabinet": _median([lambda each=each: _cabinet(each) for each in people]),  # type: ignore[misc]
         "roll call": _median([lambda: rolls.roll(camp)] * 9),
         "leaderboard": _median([leaderboard.lines] * 9),
@@ -208,7 +208,7 @@ def pruning() -> dict[str, list[int]]:
     camp = camps.camps_of_today(most=1)[0]
     assert admin
     return {
-        "mark": touched("attendance", lambda: _mark(person.id, camp.id, admin.id)),
+        "mark": touched("attendance", lambda: mark_there(person.id, camp.id, admin.id)),
         "undo": touched("attendance", lambda: _undo(person.id, camp.id, admin.id)),
         "cabinet": touched("attendance", lambda: _cabinet(person.id)),
         "a roll call's look": touched("attendance", lambda: rolls.changed_since(camp, camp.created_at)),
