@@ -31,6 +31,9 @@ RUSH, RUSH_SHARE, REST = 45 * 60, 0.75, 165 * 60  # seconds; three of four in th
 PEOPLE_A_PHONE = 150  # a camp has one open roll call, and one more for every so many volunteers
 CABINETS_OPEN = 0.05  # of the volunteers who are marked: they look at their page just then
 PAGES = 0.2  # whole cabinets opened for each mark
+PAGE_OPEN = 180  # seconds that a cabinet stays open
+LIVE_A_PROCESS = 576  # live pages that a process of ``make serve`` holds (640 threads but 64)
+POOL = 16  # connections that a process may open at the most, besides the one that listens
 AT_HOME = 0.97  # of the marks: at the site where the person always goes
 PHONE_TRIP = 0.15  # seconds between two marks that a phone sends one after the other, besides the server's
 OUTAGE = 5  # minutes
@@ -189,13 +192,10 @@ def simulate(jobs: Sequence[Job], shape: Shape, costs: Costs, seconds: float, se
         if kind == MARK:
             took.append(1000 * (done - came))
     took.sort()
-    cores = shape.servers * shape.cores
-    return Result(
-        *(took[int(share * len(took))] for share in (0.50, 0.95, 0.99)),
-        web=busy / (shape.web * seconds),
-        database=servers.busy / (cores * seconds),
-        lane=servers.flushing / (shape.servers * seconds),
-    )
+    p50, p95, p99 = (took[int(share * len(took))] for share in (0.50, 0.95, 0.99))
+    database = servers.busy / (shape.servers * shape.cores * seconds)
+    lane = servers.flushing / (shape.servers * seconds)
+    return Result(p50, p95, p99, busy / (shape.web * seconds), database, lane)
 
 
 class _Servers:
@@ -337,8 +337,13 @@ def main() -> None:
     web, base = load(jobs, costs, 60)
     a_second = len(found.seconds[peak]) / 60
     phones = sum(camp.phones for camp in found.camps)
+    live = round(phones + a_second * PAGES * PAGE_OPEN)
+    processes = max(math.ceil(live / LIVE_A_PROCESS), math.ceil(web / 0.6))
     figures: dict[str, Any] = {
         "marks": marks,
+        "live_pages": live,
+        "processes": processes,
+        "most_connections": processes * (POOL + 1),
         "peak_a_second": a_second,
         "jobs_a_second": len(jobs) / 60,
         "phones": phones,
@@ -348,7 +353,10 @@ def main() -> None:
         f"{given.camps:,} camps, {marks:,} marks, {phones:,} open roll calls; busiest minute {peak // 60}:{peak % 60:02}:"
     )
     print(f"{a_second:,.0f} marks/s, {len(jobs) / 60:,.0f} requests and looks/s, which keep busy")
-    print(f"{web:.1f} cores of web processes and {base:.1f} cores of one database.\n")
+    print(f"{web:.1f} cores of web processes and {base:.1f} cores of one database.")
+    print(
+        f"{live:,} live pages at once take {processes} processes, which may open {processes * (POOL + 1):,} connections.\n"
+    )
 
     print(f"{'':<44}{'web':>5}{'db':>8}{'p50':>8}{'p95':>8}{'p99 ms':>8}{'web':>6}{'db':>6}{'lane':>6}")
 
