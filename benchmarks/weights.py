@@ -134,7 +134,11 @@ def main() -> None:
     parser.add_argument("--weeks", type=int, default=208, help="camps of each site")
     parser.add_argument("--marks", type=int, default=1000)
     parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--wal-compression", default="off", help="PostgreSQL's setting: off, pglz, lz4 or zstd")
+    parser.add_argument(
+        "--wal-compression",
+        default="off",
+        help="PostgreSQL's setting: off or pglz, others where it was built with them",
+    )
     given = parser.parse_args()
     shape = data.Shape(given.people, given.sites * given.weeks, given.visits, given.sites)
     with server(wal_compression=given.wal_compression) as url, tempfile.TemporaryDirectory() as folder:
