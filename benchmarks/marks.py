@@ -241,7 +241,7 @@ def _percentile(values: list[float], percent: int) -> float:
 def all_figures(postgres: Postgres, quick: bool) -> list[Figure]:
     """Every figure of this module."""
     figures: list[Any] = []
-    people, seconds, rounds = (4_000, 2, 1) if quick else (15_000, 4, 3)
+    people, seconds, rounds = (4_000, 2, 1) if quick else (12_000, 3, 3)
     for camps in (50, 1_000) if quick else (50, 1_000, 4_000):
         figures += measure_throughput(postgres, camps, people, seconds, rounds)
     figures += measure_sqlite(postgres, people, seconds, rounds)

@@ -22,7 +22,7 @@ from benchmarks.servers import ROOT, Postgres
 from webapp.database import db
 from webapp.domain import accounts, camps, leaderboard
 from webapp.domain.accounts import Person
-from webapp.domain.standings import EVERYWHERE, RECENT, Board, Measure
+from webapp.domain.standings import EVERYWHERE, Board
 from webapp.views.security import SessionPerson
 
 TURNS = 15
@@ -38,7 +38,7 @@ def of_organisation(url: str) -> dict[str, dict[str, float]]:
         client: FlaskClient = app.test_client(user=SessionPerson(admin))
         board = leaderboard.size()
         site = camps.sites_with_camps()[0].id
-        year = camps.default_site().today.year - 1
+        year = camps.default_site().today.year
         somebody = db.session.scalars(select(Person).where(Person.book_no == board // 2)).one()
         last = max(1, -(-board // 50))
         year_board = Board(EVERYWHERE, year)
@@ -57,7 +57,7 @@ def of_organisation(url: str) -> dict[str, dict[str, float]]:
             "a site's middle page": lambda: client.get(
                 f"/leaderboard/?site={site}&page={leaderboard.size(Board(site, 0)) // 100}"
             ),
-            "neighbourhood": lambda: leaderboard.neighbourhood(somebody, Board(EVERYWHERE, RECENT), Measure.VISITS),
+            "neighbourhood": lambda: leaderboard.neighbourhood(somebody),
             "cabinet": lambda: client.get(f"/people/{somebody.id}"),
             "progress": lambda: client.get(
                 f"/api/v1/users/{somebody.id}/badge-progress", headers={"Authorization": f"Bearer {_token(admin)}"}

@@ -58,9 +58,9 @@ def lines(board: Board = OVERALL, measure: Measure = Measure.VISITS, *, offset: 
     if first_value is None:
         return []
     figure = getattr(Standing, measure)
-    # The page is found in the index alone; only its own rows are read.
+    # The page is found in the index alone, which has the book numbers; only its own rows are read.
     page = (
-        select(Standing.person_id, figure.label("figure"))
+        select(Standing.book_no, figure.label("figure"))
         .where(_on(board), figure <= first_value)
         .order_by(figure.desc(), Standing.search_name, Standing.book_no)
         .offset(skipped)
@@ -70,9 +70,9 @@ def lines(board: Board = OVERALL, measure: Measure = Measure.VISITS, *, offset: 
     here = Standing.site_id == board.site_id, Standing.period == board.period
     query = (
         select(Standing, Person)
-        .join(page, page.c.person_id == Standing.person_id)
-        .join(Person, Person.id == Standing.person_id)
-        .where(*here)
+        .select_from(page)
+        .join(Person, Person.book_no == page.c.book_no)
+        .join(Standing, and_(Standing.person_id == Person.id, *here))
         .order_by(page.c.figure.desc(), Standing.search_name, Standing.book_no)
     )
     found = db.session.execute(query.execution_options(populate_existing=True)).tuples().all()
@@ -125,17 +125,8 @@ def export() -> Iterator[Exported]:
 
 
 def years() -> Sequence[int]:
-    """The years in which anybody came or earned something, the latest first."""
-    kept = select(Standing.period).where(Standing.site_id == EVERYWHERE, Standing.period > RECENT)
-    # Each found by the index from the one before: the years are few, the standings are not.
-    found: list[int] = []
-    while year := db.session.scalar(
-        kept.where(Standing.period < found[-1] if found else Standing.period < 10_000)
-        .order_by(Standing.period.desc())
-        .limit(1)
-    ):
-        found.append(year)
-    return found
+    """The years in which anybody on a leaderboard came or earned something, the latest first."""
+    return standings.years()
 
 
 def is_behind() -> bool:

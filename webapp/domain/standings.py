@@ -246,3 +246,16 @@ def numbers(board: Board, measure: Measure) -> list[tuple[int, int]]:
         .order_by(tally.c.value.desc())
     )
     return [(value, int(number)) for value, number in db.session.execute(query)]
+
+
+def years() -> list[int]:
+    """The years whose boards of everywhere have anybody on them, the latest first."""
+    people = func.sum(tally.c.people)
+    query = (
+        select(tally.c.period)
+        .where(tally.c.site_id == EVERYWHERE, tally.c.period > RECENT, tally.c.measure == Measure.VISITS)
+        .group_by(tally.c.period)
+        .having(people > 0)
+        .order_by(tally.c.period.desc())
+    )
+    return list(db.session.scalars(query))
