@@ -74,6 +74,12 @@ class Choice:
         period = periods[self.period] if self.period in periods else int(self.period)
         return Board(self.site.id if self.site else EVERYWHERE, period)
 
+    @property
+    def years(self) -> list[int]:
+        """The years to choose from, the chosen one among them."""
+        chosen = {int(self.period)} if self.period.isdecimal() else set()
+        return sorted(chosen | set(leaderboard.years()), reverse=True)
+
     def query(self, **changes: object) -> dict[str, Any]:
         """The query of an address that says this choice, with changes; the usual is left out."""
         said = {"site": self.site and self.site.id, "period": self.period, "by": self.order} | changes
@@ -134,7 +140,6 @@ def index() -> ResponseReturnValue:
         "leaderboard/page.html",
         choice=choice,
         lines=Lines(choice, page),
-        years=leaderboard.years(),
         sites=camps.sites_with_camps() if camps.has_many_sites() else (),
         orders=ORDERS,
         query=query,
@@ -161,7 +166,6 @@ def mine() -> ResponseReturnValue:
         choice=choice,
         lines=lines,
         size=leaderboard.size(choice.board),
-        years=leaderboard.years(),
         sites=camps.sites_with_camps() if camps.has_many_sites() else (),
         orders=ORDERS,
         person=viewer(),

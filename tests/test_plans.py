@@ -1,0 +1,138 @@
+"""The plans of the queries on hot paths: none reads through a table that grows.
+
+PostgreSQL is told to avoid scans where it can, so a scan that is left says that no index serves the query. SQLite
+says "SCAN table" for what is read from end to end. Small tables (sites, badges, settings) may be; whether the
+planner uses an index on a real table is for the benchmarks to show.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Connection, event, text
+
+from tests import factories
+from tests.conftest import ENGINE, People
+from tests.factories import attend
+from tests.views.conftest import HTMX
+from webapp.database import db
+from webapp.domain.accounts import Person
+
+GROWING = {"attendance", "person", "award", "standing", "tally", "camp", "revocation", "operation"}
+EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
+Token = Callable[[Person], dict[str, str]]
+As = Callable[[Person], FlaskClient]
+
+
+@contextmanager
+def scans(app: Flask) -> Iterator[list[str]]:
+    """Collects the statements of the block that read through a growing table, with their plan."""
+    found: list[str] = []
+    explaining = False
+
+    def look(connection: Connection, cursor: Any, statement: str, values: Any, _context: object, many: bool) -> None:
+        nonlocal explaining
+        if (
+            explaining
+            or many
+            or not statement.lstrip().upper().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH"))
+        ):
+            return
+        explaining = True
+        other = connection.connection.cursor()
+        if ENGINE == "postgresql":
+            other.execute("SET LOCAL enable_seqscan = off")
+            other.execute(f"EXPLAIN {statement}", values)
+        else:
+            other.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+        plan = [str(row[-1]) for row in other.fetchall()]
+        other.close()
+        explaining = False
+        if bad := [line for line in plan if _scanned(line) in GROWING]:
+            found.append("\n".join([statement, *bad]))
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", look)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", look)
+
+
+def _scanned(line: str) -> str:
+    """The table that a line of a plan reads from end to end."""
+    words = line.split()
+    if ENGINE == "postgresql":
+        return words[words.index("on") + 1] if "Seq Scan on" in line else ""
+    # "USING INDEX" after SCAN reads the whole index; with LIMIT 1 and in order it stops at once.
+    return words[1] if words[:1] == ["SCAN"] and "USING" not in words else ""
+
+
+@pytest.fixture
+def grown(app: Flask, people: People) -> Sequence[Person]:
+    """Some history, so that there is something to read."""
+    with app.app_context():
+        camps = [factories.camp(weeks) for weeks in range(12, 0, -1)]
+        others = [factories.person(f"Person {number}") for number in range(20)]
+        for number, person in enumerate(others):
+            attend(person, camps[number % 5 :: 2], people.coordinator)
+        attend(people.volunteer, camps[::3], people.coordinator)
+        factories.camp(0)
+    return others
+
+
+def test_a_mark_through_the_api(
+    app: Flask, client: FlaskClient, token: Token, people: People, grown: Sequence[Person]
+) -> None:
+    path = f"/api/v1/medical-camps/camp/{people.volunteer.id}/attendance"
+    with scans(app) as found:
+        assert client.put(path, json={"logout": False}, headers=token(people.coordinator)).status_code == 200
+    assert found == []
+
+
+def test_a_mark_and_an_undo_at_the_table(app: Flask, as_: As, people: People, grown: Sequence[Person]) -> None:
+    with app.app_context():
+        from webapp.domain import camps
+
+        camp = camps.camps_of_today()[0].id
+    coordinator = as_(people.coordinator)
+    with scans(app) as found:
+        for state in ("present", "expected", "excused", "present"):
+            path = f"/roll-call/{camp}/people/{people.volunteer.id}"
+            assert coordinator.post(path, data={"state": state}, headers=HTMX).status_code == 200
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "/leaderboard/",
+        "/leaderboard/?by=badges",
+        "/leaderboard/?period=2026&by=run",
+        "/leaderboard/?person={0}",
+        "/people/{0}",
+    ],
+)
+def test_pages(app: Flask, as_: As, people: People, grown: Sequence[Person], page: str) -> None:
+    admin = as_(people.admin)
+    with scans(app) as found:
+        assert admin.get(page.format(people.volunteer.id)).status_code == 200
+    assert found == []
+
+
+def test_progress(app: Flask, client: FlaskClient, token: Token, people: People, grown: Sequence[Person]) -> None:
+    with scans(app) as found:
+        path = f"/api/v1/users/{people.volunteer.id}/badge-progress"
+        assert client.get(path, headers=token(people.coordinator)).status_code == 200
+    assert found == []
+
+
+def test_a_scan_is_seen(app: Flask, grown: Sequence[Person]) -> None:
+    """So that the others can fail."""
+    with scans(app) as found, app.app_context():
+        db.session.execute(text("SELECT count(reason) FROM attendance WHERE reason = 'x'")).all()
+    assert len(found) == 1

@@ -1,0 +1,143 @@
+"""The leaderboard's pages: boards, finding somebody, where one stands, and staying off them."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests import factories
+from tests.conftest import People
+from tests.factories import attend
+from tests.views.test_lists import queries_of
+from webapp.domain.accounts import Person
+from webapp.domain.camps import Site
+
+As = Callable[[Person], FlaskClient]
+
+
+@pytest.fixture
+def north(app: Flask, people: People) -> Site:
+    """The volunteer came twice at the first site, the other three times at another, once last year."""
+    with app.app_context():
+        attend(people.volunteer, [factories.camp(1), factories.camp(0)], people.coordinator)
+        site = factories.site("North")
+        camps = [factories.camp(weeks, "Camp", site) for weeks in (30, 3, 2)]
+        attend(people.other, camps, people.coordinator)
+    return site
+
+
+def names(page: str) -> list[str]:
+    """Whom the board shows, in order."""
+    return re.findall(r'scope="row">(?:<a[^>]*>)?([^<]+)', page)
+
+
+def ranks(page: str) -> list[str]:
+    return re.findall(r'<tr role="row" id="line-[^>]*>\s*<td role="cell" class="number">([^<]+)', page)
+
+
+def test_every_board_has_an_address(as_: As, people: People, north: Site) -> None:
+    admin = as_(people.admin)
+    both = ["Imran Pasha", "Asha Rao"]
+    for query, expected in {
+        "": both,
+        "by=run": both,
+        "by=badges": both,
+        "period=this-year": ["Asha Rao", "Imran Pasha"],
+        "period=12-months": both,
+        "period=2025": ["Imran Pasha"],
+        "period=2024": [],
+        f"site={north.id}": ["Imran Pasha"],
+        f"site={north.id}&period=2025&by=run": ["Imran Pasha"],
+    }.items():
+        assert names(admin.get(f"/leaderboard/?{query}").text) == expected, query
+
+
+def test_what_an_address_says_wrongly_is_the_usual(as_: As, people: People, north: Site) -> None:
+    admin = as_(people.admin)
+    usual = admin.get("/leaderboard/").text
+    for query in ("by=shoes", "period=yesterday", "period=20265", "site=x", f"site={people.admin.id}", "person=x"):
+        assert names(admin.get(f"/leaderboard/?{query}").text) == names(usual), query
+    assert admin.get("/leaderboard/?period=9999").status_code == 200
+    assert admin.get("/leaderboard/?period=0000").status_code == 200
+
+
+def test_the_one_who_is_found_is_shown_on_their_line(app: Flask, as_: As, people: People) -> None:
+    with app.app_context():
+        camp = factories.camp(0)
+        for number in range(60):
+            attend(factories.person(f"Person {number:02}"), [camp], people.coordinator)
+    admin = as_(people.admin)
+    found = admin.get("/leaderboard/?q=person+57")
+    assert found.status_code == 302
+    page = admin.get(found.location).text
+    assert "Page 2 of 2" in page
+    (line,) = re.findall(r'<tr[^>]* aria-current="true">.*?</tr>', page, re.DOTALL)
+    assert "Person 57" in line
+    several = admin.get("/leaderboard/?q=person").text
+    assert several.count('class="name">Person') == 8
+    assert "And others" in several
+    assert "matches “zzz”" in admin.get("/leaderboard/?q=zzz").text
+    assert "matches “%”" in admin.get("/leaderboard/?q=%25").text
+
+
+def test_somebody_who_is_not_on_a_board_is_said_not_to_be(as_: As, people: People, north: Site) -> None:
+    page = as_(people.admin).get(f"/leaderboard/?site={north.id}&person={people.volunteer.id}").text
+    assert "Asha Rao is not on this leaderboard" in page
+
+
+def test_where_one_stands_is_for_the_organisation_to_show(as_: As, people: People, north: Site) -> None:
+    volunteer, admin = as_(people.volunteer), as_(people.admin)
+    assert volunteer.get("/leaderboard/mine").status_code == 404
+    assert "Where I stand" not in volunteer.get("/cabinet").text
+    assert (
+        "see where they stand"
+        in admin.post("/leaderboard/neighbourhoods", data={"show": "yes"}, follow_redirects=True).text
+    )
+    page = volunteer.get("/leaderboard/mine").text
+    assert names(page) == ["Imran Pasha", "Asha Rao "]
+    assert ">You<" in page
+    assert "/people/" not in page
+    assert "Where I stand" in volunteer.get("/cabinet").text
+    assert "You came to no camp in this time" in volunteer.get("/leaderboard/mine?period=2025").text
+    assert "for volunteers" in as_(people.coordinator).get("/leaderboard/mine").text
+    admin.post("/leaderboard/neighbourhoods", data={"show": "no"})
+    assert volunteer.get("/leaderboard/mine").status_code == 404
+
+
+def test_who_opts_out_is_nowhere_and_keeps_the_badges(as_: As, people: People, north: Site) -> None:
+    volunteer, admin = as_(people.volunteer), as_(people.admin)
+    admin.post("/leaderboard/neighbourhoods", data={"show": "yes"})
+    said = volunteer.post("/account/leaderboards", data={"show": "no"}, follow_redirects=True).text
+    assert "You are on no leaderboard any more" in said
+    board = admin.get("/leaderboard/").text
+    assert (names(board), ranks(board)) == (["Imran Pasha"], ["1"])
+    assert "1 volunteer" in board
+    assert "matches “asha rao”" in admin.get("/leaderboard/?q=asha+rao").text
+    assert "Asha" not in as_(people.other).get("/leaderboard/mine").text
+    assert "as you wished" in volunteer.get("/leaderboard/mine").text
+    assert "First Step" in volunteer.get("/cabinet").text
+    volunteer.post("/account/leaderboards", data={"show": "yes"})
+    assert names(admin.get("/leaderboard/").text) == ["Imran Pasha", "Asha Rao"]
+
+
+@pytest.mark.parametrize("body", [{}, {"show": "perhaps"}])
+def test_opting_out_says_what_it_needs(as_: As, people: People, body: dict[str, str]) -> None:
+    assert as_(people.volunteer).post("/account/leaderboards", data=body).status_code == 400
+
+
+def test_a_board_asks_no_more_for_more_people(app: Flask, as_: As, people: People, north: Site) -> None:
+    admin = as_(people.admin)
+    pages = [
+        "/leaderboard/?period=2026",
+        f"/leaderboard/?site={north.id}&by=badges",
+        f"/leaderboard/?person={people.other.id}",
+    ]
+    admin.get(pages[0])
+    few = [queries_of(app, lambda page=page: admin.get(page)) for page in pages]  # type: ignore[misc]
+    with app.app_context():
+        camp = factories.camp(0, "Another")
+        for number in range(30):
+            attend(factories.person(f"Person {number}"), [camp], people.coordinator)
+    assert [queries_of(app, lambda page=page: admin.get(page)) for page in pages] == few  # type: ignore[misc]
