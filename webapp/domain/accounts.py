@@ -199,6 +199,7 @@ def end_sessions(person: Person) -> None:
 
 def deactivate(person: Person) -> None:
     """Switch an account off: sessions and tokens end, the history stays, leaderboards forget them."""
+    hold(person.id)  # whoever opts out at the same moment is not overlooked
     person.is_active = False
     end_sessions(person)
     standings.relist(person)
@@ -206,7 +207,7 @@ def deactivate(person: Person) -> None:
 
 def opt_out(person: Person, out: bool = True) -> None:
     """Take somebody off every leaderboard as they wish, or with ``out`` false put them back."""
-    lock([person.id])
+    hold(person.id)  # whoever is switched off at the same moment is not brought back
     person.opted_out = out
     db.session.flush()
     standings.relist(person)
