@@ -5,7 +5,7 @@ Standings, tallies and awards are not looked at.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -39,9 +39,10 @@ class PlainLine:
 
 
 class PlainBoards:
-    """What is marked now, and every board that it makes."""
+    """What is marked now, and every board that it makes, with ``badges`` by name, criteria and value."""
 
-    def __init__(self) -> None:
+    def __init__(self, badges: Sequence[tuple[str, str, int]] = BADGES) -> None:
+        self.definitions = badges
         db.session.expire_all()
         self.people = {person.id: person for person in db.session.scalars(select(Person))}
         self.today = {site.id: site.today for site in db.session.scalars(select(Site))}
@@ -84,7 +85,7 @@ class PlainBoards:
         earned = {}
         visits = self.visits[who]
         sites = {site for *_, site in visits}
-        for name, criteria, value in BADGES:
+        for name, criteria, value in self.definitions:
             if criteria == "visits" and len(visits) >= value:
                 earned[name] = visits[value - 1]
             elif criteria == "consecutive_visits":
