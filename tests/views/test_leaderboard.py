@@ -60,7 +60,14 @@ def test_what_an_address_says_wrongly_is_the_usual(as_: As, people: People, nort
     for query in ("by=shoes", "period=yesterday", "period=20265", "site=x", f"site={people.admin.id}", "person=x"):
         assert names(admin.get(f"/leaderboard/?{query}").text) == names(usual), query
     assert admin.get("/leaderboard/?period=9999").status_code == 200
-    assert admin.get("/leaderboard/?period=0000").status_code == 200
+    for no_year in ("0000", "0001", "٢٠٢٥", "²²²²"):
+        assert '<option value="all" selected>' in admin.get(f"/leaderboard/?period={no_year}").text, no_year
+
+
+def test_the_order_is_said_and_the_one_who_is_found_too(as_: As, people: People, north: Site) -> None:
+    page = as_(people.admin).get(f"/leaderboard/?by=run&person={people.other.id}").text
+    assert re.findall(r'aria-sort="descending">([^<]+)', page) == ["Longest run"]
+    assert page.count(">Found<") == 1
 
 
 def test_the_one_who_is_found_is_shown_on_their_line(app: Flask, as_: As, people: People) -> None:

@@ -1,8 +1,9 @@
 """The leaderboard: for admins whole, for volunteers their own neighbourhood where the organisation wants it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, ParamSpec
 from uuid import UUID
 
@@ -49,7 +50,7 @@ class Choice:
         site_id = request.args.get("site", type=UUID)
         site = camps.site_by_id(site_id) if site_id else None
         period = request.args.get("period", "")
-        is_year = period.isdecimal() and len(period) == 4
+        is_year = re.fullmatch("[1-9][0-9]{3}", period)
         order = request.args.get("by", "")
         return cls(
             site=site,
@@ -62,16 +63,23 @@ class Choice:
         """What the lines are ordered by."""
         return ORDERS[self.order][0]
 
-    @property
+    @cached_property
     def this_year(self) -> int:
         """The year it is now at the site, or where the organisation is at home."""
         return (self.site or camps.default_site()).today.year
 
-    @property
+    @cached_property
     def board(self) -> Board:
         """The board that is meant."""
-        periods = {"all": ALL_TIME, "this-year": self.this_year, "12-months": RECENT}
-        period = periods[self.period] if self.period in periods else int(self.period)
+        match self.period:
+            case "all":
+                period = ALL_TIME
+            case "12-months":
+                period = RECENT
+            case "this-year":
+                period = self.this_year
+            case year:
+                period = int(year)
         return Board(self.site.id if self.site else EVERYWHERE, period)
 
     @property
