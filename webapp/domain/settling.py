@@ -15,11 +15,13 @@ from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    Boolean,
     Column,
     Date,
     Integer,
     Select,
     SmallInteger,
+    String,
     Subquery,
     Uuid,
     and_,
@@ -63,6 +65,9 @@ figure = scratch(
     Column("badges", Integer),
     Column("run", Integer),
     Column("last_visit", Date),
+    Column("search_name", String),
+    Column("book_no", Integer),
+    Column("is_listed", Boolean),
 )
 due = scratch(
     "due",
@@ -72,7 +77,7 @@ due = scratch(
 )
 begun = scratch("begun", Column("camp_id", Uuid, primary_key=True), Column("at", Instant))
 
-_FIGURES = ("visits", "longest_streak", "badges", "run", "last_visit")
+_KEPT = ("visits", "longest_streak", "badges", "run", "last_visit", "search_name", "book_no", "is_listed")
 
 
 @dataclass
@@ -152,24 +157,20 @@ def _restate(among: Slice) -> None:
     """As :func:`restate`, for a chosen slice."""
     _fill_figures(among)
     changes: Tally = Counter()
-    for sign, table, is_listed in (
-        (1, figure, _chosen_is_listed(figure.c.person_id)),
-        (-1, Standing.__table__, Standing.is_listed),
-    ):
+    for sign, table in ((1, figure), (-1, Standing.__table__)):
         for measure in Measure:
             value = table.c[measure]
             counted = (
                 select(table.c.site_id, table.c.period, value, func.count())
-                .where(_chosen(table.c.person_id, among), is_listed)
+                .where(_chosen(table.c.person_id, among), table.c.is_listed)
                 .group_by(table.c.site_id, table.c.period, value)
             )
             for site_id, period, reached, number in db.session.execute(counted):
                 changes[Board(site_id, period), measure, reached] += sign * number
     standings.record(changes)
     db.session.execute(delete(Standing).where(_chosen(Standing.person_id, among), ~exists().where(_kept_right())))
-    rows = select(figure, Person.search_name, Person.book_no, listed()).join(Person, Person.id == figure.c.person_id)
-    columns = ["person_id", "site_id", "period", *_FIGURES, "search_name", "book_no", "is_listed"]
-    db.session.execute(insert(Standing).from_select(columns, rows.where(~exists().where(_same_standing()))))
+    rows = select(figure).where(~exists().where(_same_standing()))
+    db.session.execute(insert(Standing).from_select(figure.c.keys(), rows))
 
 
 def differences(*, progress: Callable[[int], object] = lambda _people: None) -> Iterator[Difference]:
@@ -230,10 +231,6 @@ def _slices(people: Select[tuple[UUID]] | None, *, lock: bool = False) -> Iterat
 
 def _chosen(person_id: Any, among: Slice) -> ColumnElement[bool]:
     return and_(person_id.between(among.first, among.last), person_id.in_(select(chosen.c.person_id)))
-
-
-def _chosen_is_listed(person_id: ColumnElement[UUID]) -> ColumnElement[bool]:
-    return exists().where(Person.id == person_id, listed())
 
 
 # --- the rule, in SQL ----------------------------------------------------------------------------
@@ -355,8 +352,10 @@ def _fill_figures(among: Slice) -> None:
     ).subquery()
     key, (visits, longest, number, run, last) = list(rows.c)[:3], list(rows.c)[3:]
     summed = select(*key, func.sum(visits), func.max(longest), func.sum(number), func.max(run), func.max(last))
-    columns = [column.name for column in figure.c]
-    if rows_changed(insert(figure).from_select(columns, summed.group_by(*key))) > MANY:
+    worked_out = summed.group_by(*key).subquery()
+    person = Person.search_name, Person.book_no, listed()
+    complete = select(worked_out, *person).join(Person, Person.id == worked_out.c.person_id)
+    if rows_changed(insert(figure).from_select(figure.c.keys(), complete)) > MANY:
         analyze(figure)
 
 
@@ -497,14 +496,7 @@ def _same_standing() -> ColumnElement[bool]:
 
 def _kept_right() -> ColumnElement[bool]:
     """The condition on a standing that says it is what was worked out, and repeats the person rightly."""
-    figures = (getattr(Standing, name).is_not_distinct_from(figure.c[name]) for name in _FIGURES)
-    person = (
-        Person.id == Standing.person_id,
-        Person.search_name == Standing.search_name,
-        Person.book_no == Standing.book_no,
-        listed() == Standing.is_listed,
-    )
-    return and_(_same_standing(), *figures, *person)
+    return and_(_same_standing(), *(getattr(Standing, name).is_not_distinct_from(figure.c[name]) for name in _KEPT))
 
 
 def _standing_differences(among: Slice) -> Iterator[Difference]:
