@@ -41,7 +41,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, analyze, clear, db, for_many, rows_changed, scratch
+from webapp.database import Instant, alone, analyze, clear, db, for_many, rows_changed, scratch
 from webapp.domain import badges, camps, standings
 from webapp.domain.accounts import Person, listed
 from webapp.domain.badges import Award, Badge, Criteria
@@ -88,16 +88,6 @@ class Settled:
     new_badges: int = 0
     returned_badges: int = 0
     moved_badges: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Something kept that a recomputation from attendance does not give, in words."""
-
-    said: str
-
-    def __str__(self) -> str:
-        return self.said
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +163,14 @@ def _restate(among: Slice) -> None:
     db.session.execute(insert(Standing).from_select(figure.c.keys(), rows))
 
 
-def differences(*, progress: Callable[[int], object] = lambda _people: None) -> Iterator[Difference]:
+def differences(*, progress: Callable[[int], object] = lambda _people: None) -> Iterator[str]:
     """Whatever is kept that a recomputation from attendance does not give: visits, streaks, standings,
-    awards. A badge that stands though today's calendar would not give it is none: the contract leaves it
-    to its holder when a camp is added or cancelled. Unless nobody could have earned it on any calendar.
+    awards. A badge that stands though today's calendar would not give it is none (:func:`number_kept`).
     """
     for among in _slices(None):
         _fill_due(among)
         _fill_figures(among)
-        yield from _award_differences(among)
+        yield from _award_differences()
         yield from _standing_differences(among)
         progress(among.number)
     yield from _tally_differences()
@@ -189,10 +178,6 @@ def differences(*, progress: Callable[[int], object] = lambda _people: None) -> 
 
 def repair(*, progress: Callable[[int], object] = lambda _people: None) -> None:
     """Mend whatever :func:`differences` finds, inside the caller's transaction."""
-    for among in _slices(None, lock=True):
-        impossible = _impossible(among).with_only_columns(Award.person_id, Award.badge_id)
-        for person_id, badge_id in db.session.execute(impossible).all():
-            badges.revoke((person_id, badge_id), "no attendance supports it (flask verify)")
     settle(progress=progress)
     _rebuild_tally()
 
@@ -499,7 +484,7 @@ def _kept_right() -> ColumnElement[bool]:
     return and_(_same_standing(), *(getattr(Standing, name).is_not_distinct_from(figure.c[name]) for name in _KEPT))
 
 
-def _standing_differences(among: Slice) -> Iterator[Difference]:
+def _standing_differences(among: Slice) -> Iterator[str]:
     kept_wrong = (
         select(Standing.book_no, Standing.site_id, Standing.period)
         .where(_chosen(Standing.person_id, among), ~exists().where(_kept_right()))
@@ -513,7 +498,7 @@ def _standing_differences(among: Slice) -> Iterator[Difference]:
     )
     for word, query in (("is kept wrongly", kept_wrong), ("is missing", missing)):
         for book_no, site_id, period in db.session.execute(query):
-            yield Difference(f"book number {book_no}: the standing {_board(site_id, period)} {word}.")
+            yield f"book number {book_no}: the standing {_board(site_id, period)} {word}."
 
 
 def _board(site_id: UUID, period: int) -> str:
@@ -521,7 +506,7 @@ def _board(site_id: UUID, period: int) -> str:
     return when if site_id == EVERYWHERE else f"{when} at site {site_id}"
 
 
-def _award_differences(among: Slice) -> Iterator[Difference]:
+def _award_differences() -> Iterator[str]:
     stands = and_(_same_award(), Award.revoked_at.is_(None))
     named = (
         select(Person.book_no, Badge.name)
@@ -534,32 +519,19 @@ def _award_differences(among: Slice) -> Iterator[Difference]:
     moved = named.where(exists().where(stands, Award.camp_id != due.c.camp_id))
     for word, query in (("is earned and not awarded", missing), ("names another camp than completed it", moved)):
         for book_no, badge in db.session.execute(query):
-            yield Difference(f"book number {book_no}: {badge} {word}.")
-    for book_no, badge in db.session.execute(_impossible(among)):
-        yield Difference(f"book number {book_no}: {badge} stands without the attendance it takes.")
+            yield f"book number {book_no}: {badge} {word}."
 
 
-def _impossible(among: Slice) -> Select[tuple[int, str]]:
-    """Awards of the chosen people that no calendar could have given: fewer visits than the badge takes,
-    those at cancelled camps included.
+def number_kept() -> int:
+    """How many awards stand that today's calendar would not give. They are no differences: a camp that is
+    cancelled or added takes no badge away, and what was earned before cannot be told from attendance alone.
     """
-    present = (
-        select(func.count())
-        .where(Attendance.person_id == Award.person_id, is_visit())
-        .correlate(Award)
-        .scalar_subquery()
-    )
-    return (
-        select(Person.book_no, Badge.name)
-        .join_from(Award, Person, Person.id == Award.person_id)
-        .join(Badge, Badge.id == Award.badge_id)
-        .where(
-            _chosen(Award.person_id, among),
-            Award.revoked_at.is_(None),
-            present < Badge.criteria_value,
-        )
-        .order_by(Person.book_no)
-    )
+    number = 0
+    for among in _slices(None):
+        _fill_due(among)
+        stands = _chosen(Award.person_id, among), Award.revoked_at.is_(None), ~exists().where(_same_award())
+        number += db.session.scalar(select(func.count()).select_from(Award).where(*stands)) or 0
+    return number
 
 
 def _counted() -> Tally:
@@ -574,7 +546,7 @@ def _counted() -> Tally:
     return counted
 
 
-def _tally_differences() -> Iterator[Difference]:
+def _tally_differences() -> Iterator[str]:
     key = list(standings.tally.c)[:4]
     kept: Tally = Counter()
     for site_id, period, measure, value, number in db.session.execute(
@@ -584,12 +556,13 @@ def _tally_differences() -> Iterator[Difference]:
     counted = _counted()
     for board, measure, value in sorted(kept.keys() | counted.keys()):
         if kept[board, measure, value] != counted[board, measure, value]:
-            yield Difference(
+            yield (
                 f"the number of people with {value} by {measure} {_board(*board)} is kept as "
                 f"{kept[board, measure, value]}, and is {counted[board, measure, value]}."
             )
 
 
 def _rebuild_tally() -> None:
+    alone(standings.tally)
     db.session.execute(delete(standings.tally))
     standings.record(_counted())
