@@ -1,6 +1,6 @@
 """The boards of a year and of the last twelve months, where days pass: leap years, New Year, two time zones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
@@ -44,9 +44,15 @@ def test_no_date_comes_back_and_no_day_is_skipped() -> None:
         day, before = day + timedelta(1), first
 
 
+def instant_of(when: Sequence[int]) -> datetime:
+    year, month, day, hour, *minute = when
+    return datetime(year, month, day, hour, minute[0] if minute else 0, tzinfo=UTC)
+
+
 @contextmanager
 def at(*when: int) -> Iterator[None]:
-    with clock.stopped_at(datetime(*when, tzinfo=UTC)):  # type: ignore[misc]  # the numbers of an instant
+    """The clock stopped at a year, month, day, hour and perhaps minute of UTC."""
+    with clock.stopped_at(instant_of(when)):
         yield
 
 
@@ -128,8 +134,7 @@ def test_a_camp_enters_on_its_local_date(two: Two, instant: tuple[int, ...], new
             assert two.boards(new_day.year) == ({A: 1}, {}, {A: 1})
             assert two.boards(new_day.year - 1) == ({}, {B: 1}, {B: 1})
             assert list(leaderboard.years()) == [new_day.year, new_day.year - 1]
-    after = datetime(*instant, tzinfo=UTC) + timedelta(hours=10)  # type: ignore[misc,arg-type]
-    with clock.stopped_at(after):
+    with clock.stopped_at(instant_of(instant) + timedelta(hours=10)):
         assert two.america.today == new_day
         assert leaderboard.is_behind() is (first_of_recent(new_day) != first_of_recent(new_day - timedelta(1)))
         keep_up()
