@@ -116,9 +116,10 @@ def page(board: Board, measure: Measure, offset: int) -> list[Plain]:
     ]
 
 
-def compare(board: Board, measure: Measure, expected: list[Plain]) -> None:
+def compare(board: Board, measure: Measure, expected: list[Plain], *, every: int = 1) -> None:
+    """Every page, or every so many, and the places of some forty people."""
     assert leaderboard.size(board) == len(expected) > 0
-    for offset in range(0, len(expected) + 1, PAGE):
+    for offset in range(0, len(expected) + 1, every * PAGE):
         assert page(board, measure, offset) == expected[offset : offset + PAGE], (board, measure, offset)
     for place in range(0, len(expected), max(1, len(expected) // 40)):
         person = accounts.by_book_no(expected[place].book_no)
@@ -139,8 +140,9 @@ def test_every_page_is_what_the_file_gives(app: Flask, data: Path) -> None:
         assert sites.keys() == squads.calendar.keys()
         years = {day.year for days in squads.calendar.values() for day in days}
         assert list(leaderboard.years()) == sorted(years, reverse=True)
+        # The file has one site, so that its board repeats that of everywhere; some of its pages will do.
         site = min(squads.calendar, key=lambda name: (len(squads.calendar[name]), name))
         for measure in Measure:
             compare(OVERALL, measure, squads.board(measure))
             compare(Board(EVERYWHERE, YEAR), measure, squads.board(measure, year=YEAR))
-            compare(Board(sites[site], ALL_TIME), measure, squads.board(measure, site=site))
+            compare(Board(sites[site], ALL_TIME), measure, squads.board(measure, site=site), every=5)
