@@ -148,7 +148,8 @@ def verify(repair: bool) -> None:
         kept = settling.number_kept()
         db.session.rollback()
     if kept:
-        click.echo(f"{kept:,} badge(s) stand that today's calendar would not give; the contract leaves them.")
+        said = f"{kept:,} badge(s) stand that today's calendar would not give; the contract leaves them."
+        click.echo(said, err=True)
     if number:
         raise click.ClickException(f"{number:,} difference(s); flask verify --repair mends them.")
     click.echo("Everything agrees with the attendance.")

@@ -199,6 +199,7 @@ def end_sessions(person: Person) -> None:
 
 def deactivate(person: Person) -> None:
     """Switch an account off: sessions and tokens end, the history stays, leaderboards forget them."""
+    lock([person.id])  # whoever opts out at the same moment is not overlooked
     person.is_active = False
     end_sessions(person)
     standings.relist(person)
