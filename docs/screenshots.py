@@ -25,7 +25,7 @@ def take(browser: Browser, url: str, folder: Path, size: str, scheme: Literal["l
         page.screenshot(path=folder / f"{name}-{size}-{scheme}.png", full_page=full)
 
     for who, screens in {
-        "volunteer": {"cabinet": "/cabinet", "account": "/account"},
+        "volunteer": {"cabinet": "/cabinet", "account": "/account", "standing": "/leaderboard/mine"},
         "coordinator": {"roll-call": "/roll-call/", "people": "/people/"},
         "admin": {"leaderboard": "/leaderboard/", "api": "/api/v1/docs"},
     }.items():
@@ -74,6 +74,12 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-background-networking"]
         )
+        page = browser.new_page(base_url=url)
+        sign_in(page, "admin")
+        page.goto("/leaderboard/")
+        show = page.get_by_role("button", name="Let them see where they stand")
+        if show.count():
+            show.click()
         for size in SIZES:
             take(browser, url, folder, size, "light")
             take(browser, url, folder, size, "dark")

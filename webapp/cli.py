@@ -13,7 +13,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from tqdm import tqdm
 
-from webapp.database import writing
+from webapp.database import db, snapshot, writing
 from webapp.domain import accounts, credentials, demo, history_file, imports, leaderboard, settling
 from webapp.domain.accounts import Role
 from webapp.domain.badges import all_awards
@@ -138,12 +138,18 @@ def verify(repair: bool) -> None:
         if repair:
             with writing(), tqdm(desc="mended", unit=" people", disable=None) as bar:
                 settling.repair(progress=bar.update)
-        with tqdm(desc="verified", unit=" people", disable=None) as bar, writing():
+        snapshot()
+        with tqdm(desc="verified", unit=" people", disable=None) as bar:
             number = 0
             for difference in settling.differences(progress=bar.update):
                 number += 1
                 if number <= MOST_PROBLEMS:
                     click.echo(str(difference))
+        kept = settling.number_kept()
+        db.session.rollback()
+    if kept:
+        said = f"{kept:,} badge(s) stand that today's calendar would not give; the contract leaves them."
+        click.echo(said, err=True)
     if number:
         raise click.ClickException(f"{number:,} difference(s); flask verify --repair mends them.")
     click.echo("Everything agrees with the attendance.")
@@ -184,7 +190,9 @@ def standings() -> None:
     """The leaderboard as CSV on standard output."""
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(("rank", "book_no", "name", "visits", "longest_streak", "current_streak", "badges"))
-    with _plain_words(), reading():
+    with _plain_words(), reading() as on_replica:
+        if not on_replica:
+            snapshot()
         for exported in leaderboard.export():
             line, person = exported.line, exported.line.person
             held = ";".join(badge.name for badge in line.badges)

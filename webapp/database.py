@@ -201,6 +201,21 @@ def try_one_at_a_time(work: str) -> bool:
     return bool(db.session.scalar(query, {"work": work}))
 
 
+def snapshot() -> None:
+    """Begin a transaction in which everything is read as it is now, whatever is committed meanwhile. Nothing
+    lasting can be written in it. On SQLite a transaction that only reads is like that anyway.
+    """
+    db.session.rollback()
+    if not is_sqlite():
+        db.session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
+def alone(table: Table) -> None:
+    """Wait until nobody writes to a table, and keep everybody from it until the transaction ends."""
+    if not is_sqlite():
+        db.session.execute(text(f'LOCK TABLE "{table.name}" IN SHARE ROW EXCLUSIVE MODE'))
+
+
 def first_time(what: Hashable) -> bool:
     """Whether the running transaction asks this for the first time. What is held stays held until its end."""
     session = db.session()
@@ -228,6 +243,9 @@ def together() -> Iterator[None]:
     one statement: a mark writes to four tables, and each trip to the server costs as much as the writing.
     """
     session = db.session()
+    if "gathered" in session.info:  # a block within a block
+        yield
+        return
     gathered = session.info["gathered"] = _Gathered()
     try:
         yield

@@ -42,7 +42,7 @@ def test_what_is_no_card_of_ours_is_refused(people: People) -> None:
         "https://example.org/shampoo",
         cards.PREFIX,
         cards.PREFIX + "nonsense",
-        ours[:-1] + ("A" if ours[-1] != "A" else "B"),
+        ours[:-5] + ("A" if ours[-5] != "A" else "B") + ours[-4:],  # the last letter has bits that say nothing
         cards.text_of(people.volunteer, "somebody-elses-secret"),
         cards.PREFIX + credentials.issue_token(people.volunteer, SECRET),
         ours + "x" * 10_000,

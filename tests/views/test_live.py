@@ -200,10 +200,15 @@ def test_while_nothing_happens_a_stream_costs_the_database_nothing(
             engine = db.engine
         count = lambda *args: asked.append(args[2])  # noqa: E731
         event.listen(engine, "before_cursor_execute", count)
-        for _ in range(10):
+        quiet = 0
+        for _ in range(100):  # what was written before the page opened may still wake it
+            asked.clear()
             stream.until("still here")
+            quiet = 0 if asked else quiet + 1
+            if quiet == 10:
+                break
         event.remove(engine, "before_cursor_execute", count)
-    assert asked == []
+    assert quiet == 10
 
 
 def test_what_nothing_signals_is_seen_all_the_same(

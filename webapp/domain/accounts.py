@@ -163,24 +163,24 @@ _BY_ID = select(Person).where(Person.id == bindparam("id", type_=Uuid))
 
 def lock(person_ids: Sequence[UUID]) -> None:
     """Hold these people until the transaction ends, so that their history and awards are settled one
-    mark at a time. Always in the order of the ids, so that two holders cannot wait for each other.
-    On SQLite the write transaction holds everything already.
+    mark at a time, and read them afresh: they may have opted out, or been switched off, meanwhile. Always in
+    the order of the ids, so that two holders cannot wait for each other. On SQLite the write transaction
+    holds everything already.
     """
     wanted = [person_id for person_id in person_ids if first_time(("person", person_id))]
     if len(wanted) == 1:
-        db.session.execute(_LOCK_ONE, {"id": wanted[0]})
+        db.session.execute(_HOLD_ONE, {"id": wanted[0]}).all()
     elif wanted:
-        query = select(Person.id).where(Person.id.in_(wanted)).order_by(Person.id)
-        db.session.execute(query.with_for_update(key_share=True)).all()
+        query = select(Person).where(Person.id.in_(wanted)).order_by(Person.id).with_for_update(key_share=True)
+        db.session.execute(query.execution_options(populate_existing=True)).all()
 
 
 def hold(person_id: UUID) -> Person | None:
     """The person with this id, as they are now, held as by :func:`lock`."""
-    first_time(("person", person_id))
-    return db.session.scalar(_HOLD_ONE, {"id": person_id})
+    lock([person_id])
+    return by_id(person_id)
 
 
-_LOCK_ONE = select(Person.id).where(Person.id == bindparam("id", type_=Uuid)).with_for_update(key_share=True)
 _HOLD_ONE = (
     select(Person)
     .where(Person.id == bindparam("id", type_=Uuid))

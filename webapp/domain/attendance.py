@@ -11,7 +11,7 @@ from datetime import date, datetime, time
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import Date, Select, Uuid, bindparam, inspect, select
+from sqlalchemy import Date, Uuid, bindparam, inspect, select
 from sqlalchemy.orm import make_transient_to_detached
 
 from webapp import clock
@@ -203,14 +203,15 @@ _AT_CAMP = (
 
 def _lock(person: Person, camp: Camp) -> Attendance | None:
     """Hold one person, who must be active, and read what is stored of them at the camp."""
-    _must_be_active(person)
-    return _locked([person], camp).get(person.id)
+    return _locked([_hold_active(person)], camp).get(person.id)
 
 
-def _must_be_active(person: Person) -> None:
-    """Raises :class:`ConflictError` where the account is switched off."""
+def _hold_active(person: Person) -> Person:
+    """Somebody as they are now, held. Raises :class:`ConflictError` where the account is switched off."""
+    person = accounts.hold(person.id) or person
     if not person.is_active:
         raise ConflictError(f"{person.name}'s account is switched off. Nothing was changed.")
+    return person
 
 
 def _may_say(person: Person, camp: Camp) -> Attendance | None:
@@ -228,8 +229,7 @@ def _may_say(person: Person, camp: Camp) -> Attendance | None:
 def _mark(person: Person, camp: Camp, by: Person, mark: Mark) -> Outcome:
     camp = camps.hold(camp)
     camp.must_be_markable()
-    _must_be_active(person)
-    return _apply(camp, [person], mark, by=by)[person.id]
+    return _apply(camp, [_hold_active(person)], mark, by=by)[person.id]
 
 
 def undone(found: Attendance) -> State | None:
@@ -273,7 +273,7 @@ def _forward(person: Person, camp: Camp, mark: Mark, by: Person) -> Outcome | No
     """Mark and settle a visit to a camp after all others somebody came to: what a table does all day, and
     what costs the same however long their history is. Nothing is done for any other mark.
     """
-    accounts.lock([person.id])
+    person = accounts.hold(person.id) or person
     periods = [ALL_TIME, camp.camp_date.year, *([RECENT] if camp.camp_date >= camp.site.recent_from else [])]
     stand = histories.stand_of(person.id, camp, periods)
     found, kept = stand.attendance, stand.figures
@@ -397,7 +397,7 @@ def add_camp(site: Site, name: str, camp_date: date, start_time: time = USUAL_ST
         later = select(Attendance.person_id).where(
             Attendance.site_id == site.id, Attendance.camp_date > camp_date, is_marked()
         )
-        _settle(later)
+        settling.settle(later)
     return camp
 
 
@@ -413,17 +413,13 @@ def reinstate_camp(camp: Camp) -> None:
 
 def _change_status(camp: Camp, status: Status) -> None:
     one_at_a_time("settling many people")
+    camps.hold_from(camp.site_id, camp.camp_date)
     camp = camps.hold(camp, to_change=True)
     if camp.status is status:
         return
     camp.status = status
     db.session.flush()
-    _settle(select(Attendance.person_id).where(Attendance.site_id == camp.site_id))
-
-
-def _settle(people: Select[tuple[UUID]]) -> None:
-    """Settle those whom a change of the calendar may touch."""
-    settling.settle(people)
+    settling.settle(select(Attendance.person_id).where(Attendance.site_id == camp.site_id))
 
 
 CHUNK = 500  # people whose histories are read at a time, so that memory does not grow with a list

@@ -1,7 +1,7 @@
 """Badges: the definitions, the rule that earns them, progress, and the awards.
 
-:func:`settle` is the one place where awards come and go. It is handed :class:`History` values, so it
-knows nothing of attendance; ``attendance`` calls it inside its own transaction.
+Awards come and go here, and for many people at once in ``settling``. :func:`settle` is handed
+:class:`History` values, so it knows nothing of attendance; ``attendance`` calls it inside its own transaction.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -373,12 +373,6 @@ def _award(person_id: UUID, badge_ids: Sequence[UUID], completed: Mapping[UUID, 
     ]
     if rows:
         insert_rows(Award.__table__, rows)
-
-
-def revoke(key: tuple[UUID, UUID], reason: str) -> None:
-    """Take away the award of a person's id and a badge's, for a ``reason`` that nobody decided."""
-    _revoke(db.session.get_one(Award, key), reason)
-    db.session.flush()
 
 
 def _revoke(award: Award, reason: str, by: Person | None = None) -> None:

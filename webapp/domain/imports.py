@@ -264,7 +264,8 @@ def _hold() -> None:
     people = select(Person.id).where(Person.book_no.in_(select(staged.c.book_no))).order_by(Person.id)
     named = exists().where(staged.c.site == Site.name, _same_camp())
     named_camps = select(Camp.id).join(Site, Site.id == Camp.site_id).where(named)
-    for held in (people.with_for_update(key_share=True), named_camps.with_for_update(read=True, of=Camp)):
+    # The camps before the people, as everywhere.
+    for held in (named_camps.with_for_update(read=True, of=Camp), people.with_for_update(key_share=True)):
         db.session.execute(select(func.count()).select_from(held.subquery()))
 
 

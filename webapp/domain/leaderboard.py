@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import and_, false, func, or_, select
+from sqlalchemy import and_, false, func, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp.database import db, one_at_a_time
@@ -48,20 +49,21 @@ def lines(board: Board = OVERALL, measure: Measure = Measure.VISITS, *, offset: 
     Neither the number of queries nor what they read depends on how far down the page is: how many people
     are before it is known from the tally, but for those with the very figure at which it begins.
     """
-    ranks: dict[int, int] = {}
+    numbers = standings.numbers(board, measure)
     first_value, skipped, before = None, 0, 0
-    for value, number in standings.numbers(board, measure):
-        ranks[value] = before + 1
+    for value, number in numbers:
         if first_value is None and before + number > offset:
             first_value, skipped = value, offset - before
         before += number
     if first_value is None:
         return []
-    figure = getattr(Standing, measure)
+    # Somebody may have risen above everybody since the numbers were read.
+    from_here = figure_of(measure) <= first_value if offset else true()
+    figure = figure_of(measure)
     # The page is found in the index alone, which has the book numbers; only its own rows are read.
     page = (
         select(Standing.book_no, figure.label("figure"))
-        .where(_on(board), figure <= first_value)
+        .where(_on(board), from_here)
         .order_by(figure.desc(), Standing.search_name, Standing.book_no)
         .offset(skipped)
         .limit(limit)
@@ -78,14 +80,25 @@ def lines(board: Board = OVERALL, measure: Measure = Measure.VISITS, *, offset: 
     found = db.session.execute(query.execution_options(populate_existing=True)).tuples().all()
     badges = _badges_of([person.id for _, person in found], board)
     return [
-        Line(ranks[getattr(kept, measure)], person, kept.visits, kept.longest_streak, badges[person.id])
+        Line(_rank(kept, measure, numbers), person, kept.visits, kept.longest_streak, badges[person.id])
         for kept, person in found
     ]
 
 
+def _rank(kept: Standing, measure: Measure, numbers: Sequence[tuple[int, int]]) -> int:
+    own = getattr(kept, measure)
+    return 1 + sum(number for value, number in numbers if value > own)
+
+
+def figure_of(measure: Measure) -> InstrumentedAttribute[int]:
+    """What a board is ordered by, as a column of :class:`Standing`."""
+    column: InstrumentedAttribute[int] = getattr(Standing, measure)
+    return column
+
+
 def place_of(person: Person, board: Board = OVERALL, measure: Measure = Measure.VISITS) -> int | None:
     """How many lines of a board stand before somebody's; nothing where they are not on it."""
-    figure = getattr(Standing, measure)
+    figure = figure_of(measure)
     own = db.session.execute(
         select(figure, Standing.search_name, Standing.book_no).where(_on(board), Standing.person_id == person.id)
     ).one_or_none()

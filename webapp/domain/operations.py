@@ -148,6 +148,9 @@ def carry_out(order: Order, *, by: Person, secret: str, sent_at: datetime | None
         if (known.by_id, known.camp_id) != (by.id, camp.id):
             raise ConflictError("Another operation has the same id.")
         return Done(camp, _named(order))
+    # Before the note of the operation, whose key takes a lighter hold of the camp: two that close the roll
+    # call together would wait for each other.
+    camps.hold(camp, to_change=isinstance(order, CloseOrder))
     db.session.add(
         Operation(
             id=order.id,

@@ -15,11 +15,13 @@ from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    Boolean,
     Column,
     Date,
     Integer,
     Select,
     SmallInteger,
+    String,
     Subquery,
     Uuid,
     and_,
@@ -39,7 +41,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, analyze, clear, db, for_many, rows_changed, scratch
+from webapp.database import Instant, alone, analyze, clear, db, for_many, rows_changed, scratch
 from webapp.domain import badges, camps, standings
 from webapp.domain.accounts import Person, listed
 from webapp.domain.badges import Award, Badge, Criteria
@@ -63,6 +65,9 @@ figure = scratch(
     Column("badges", Integer),
     Column("run", Integer),
     Column("last_visit", Date),
+    Column("search_name", String),
+    Column("book_no", Integer),
+    Column("is_listed", Boolean),
 )
 due = scratch(
     "due",
@@ -72,7 +77,7 @@ due = scratch(
 )
 begun = scratch("begun", Column("camp_id", Uuid, primary_key=True), Column("at", Instant))
 
-_FIGURES = ("visits", "longest_streak", "badges", "run", "last_visit")
+_KEPT = ("visits", "longest_streak", "badges", "run", "last_visit", "search_name", "book_no", "is_listed")
 
 
 @dataclass
@@ -83,16 +88,6 @@ class Settled:
     new_badges: int = 0
     returned_badges: int = 0
     moved_badges: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Something kept that a recomputation from attendance does not give, in words."""
-
-    said: str
-
-    def __str__(self) -> str:
-        return self.said
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,35 +147,30 @@ def _restate(among: Slice) -> None:
     """As :func:`restate`, for a chosen slice."""
     _fill_figures(among)
     changes: Tally = Counter()
-    for sign, table, is_listed in (
-        (1, figure, _chosen_is_listed(figure.c.person_id)),
-        (-1, Standing.__table__, Standing.is_listed),
-    ):
+    for sign, table in ((1, figure), (-1, Standing.__table__)):
         for measure in Measure:
             value = table.c[measure]
             counted = (
                 select(table.c.site_id, table.c.period, value, func.count())
-                .where(_chosen(table.c.person_id, among), is_listed)
+                .where(_chosen(table.c.person_id, among), table.c.is_listed)
                 .group_by(table.c.site_id, table.c.period, value)
             )
             for site_id, period, reached, number in db.session.execute(counted):
                 changes[Board(site_id, period), measure, reached] += sign * number
     standings.record(changes)
     db.session.execute(delete(Standing).where(_chosen(Standing.person_id, among), ~exists().where(_kept_right())))
-    rows = select(figure, Person.search_name, Person.book_no, listed()).join(Person, Person.id == figure.c.person_id)
-    columns = ["person_id", "site_id", "period", *_FIGURES, "search_name", "book_no", "is_listed"]
-    db.session.execute(insert(Standing).from_select(columns, rows.where(~exists().where(_same_standing()))))
+    rows = select(figure).where(~exists().where(_same_standing()))
+    db.session.execute(insert(Standing).from_select(figure.c.keys(), rows))
 
 
-def differences(*, progress: Callable[[int], object] = lambda _people: None) -> Iterator[Difference]:
+def differences(*, progress: Callable[[int], object] = lambda _people: None) -> Iterator[str]:
     """Whatever is kept that a recomputation from attendance does not give: visits, streaks, standings,
-    awards. A badge that stands though today's calendar would not give it is none: the contract leaves it
-    to its holder when a camp is added or cancelled. Unless nobody could have earned it on any calendar.
+    awards. A badge that stands though today's calendar would not give it is none (:func:`number_kept`).
     """
     for among in _slices(None):
         _fill_due(among)
         _fill_figures(among)
-        yield from _award_differences(among)
+        yield from _award_differences()
         yield from _standing_differences(among)
         progress(among.number)
     yield from _tally_differences()
@@ -188,10 +178,6 @@ def differences(*, progress: Callable[[int], object] = lambda _people: None) -> 
 
 def repair(*, progress: Callable[[int], object] = lambda _people: None) -> None:
     """Mend whatever :func:`differences` finds, inside the caller's transaction."""
-    for among in _slices(None, lock=True):
-        impossible = _impossible(among).with_only_columns(Award.person_id, Award.badge_id)
-        for person_id, badge_id in db.session.execute(impossible).all():
-            badges.revoke((person_id, badge_id), "no attendance supports it (flask verify)")
     settle(progress=progress)
     _rebuild_tally()
 
@@ -230,10 +216,6 @@ def _slices(people: Select[tuple[UUID]] | None, *, lock: bool = False) -> Iterat
 
 def _chosen(person_id: Any, among: Slice) -> ColumnElement[bool]:
     return and_(person_id.between(among.first, among.last), person_id.in_(select(chosen.c.person_id)))
-
-
-def _chosen_is_listed(person_id: ColumnElement[UUID]) -> ColumnElement[bool]:
-    return exists().where(Person.id == person_id, listed())
 
 
 # --- the rule, in SQL ----------------------------------------------------------------------------
@@ -355,8 +337,10 @@ def _fill_figures(among: Slice) -> None:
     ).subquery()
     key, (visits, longest, number, run, last) = list(rows.c)[:3], list(rows.c)[3:]
     summed = select(*key, func.sum(visits), func.max(longest), func.sum(number), func.max(run), func.max(last))
-    columns = [column.name for column in figure.c]
-    if rows_changed(insert(figure).from_select(columns, summed.group_by(*key))) > MANY:
+    worked_out = summed.group_by(*key).subquery()
+    person = Person.search_name, Person.book_no, listed()
+    complete = select(worked_out, *person).join(Person, Person.id == worked_out.c.person_id)
+    if rows_changed(insert(figure).from_select(figure.c.keys(), complete)) > MANY:
         analyze(figure)
 
 
@@ -497,17 +481,10 @@ def _same_standing() -> ColumnElement[bool]:
 
 def _kept_right() -> ColumnElement[bool]:
     """The condition on a standing that says it is what was worked out, and repeats the person rightly."""
-    figures = (getattr(Standing, name).is_not_distinct_from(figure.c[name]) for name in _FIGURES)
-    person = (
-        Person.id == Standing.person_id,
-        Person.search_name == Standing.search_name,
-        Person.book_no == Standing.book_no,
-        listed() == Standing.is_listed,
-    )
-    return and_(_same_standing(), *figures, *person)
+    return and_(_same_standing(), *(getattr(Standing, name).is_not_distinct_from(figure.c[name]) for name in _KEPT))
 
 
-def _standing_differences(among: Slice) -> Iterator[Difference]:
+def _standing_differences(among: Slice) -> Iterator[str]:
     kept_wrong = (
         select(Standing.book_no, Standing.site_id, Standing.period)
         .where(_chosen(Standing.person_id, among), ~exists().where(_kept_right()))
@@ -521,7 +498,7 @@ def _standing_differences(among: Slice) -> Iterator[Difference]:
     )
     for word, query in (("is kept wrongly", kept_wrong), ("is missing", missing)):
         for book_no, site_id, period in db.session.execute(query):
-            yield Difference(f"book number {book_no}: the standing {_board(site_id, period)} {word}.")
+            yield f"book number {book_no}: the standing {_board(site_id, period)} {word}."
 
 
 def _board(site_id: UUID, period: int) -> str:
@@ -529,7 +506,7 @@ def _board(site_id: UUID, period: int) -> str:
     return when if site_id == EVERYWHERE else f"{when} at site {site_id}"
 
 
-def _award_differences(among: Slice) -> Iterator[Difference]:
+def _award_differences() -> Iterator[str]:
     stands = and_(_same_award(), Award.revoked_at.is_(None))
     named = (
         select(Person.book_no, Badge.name)
@@ -542,32 +519,19 @@ def _award_differences(among: Slice) -> Iterator[Difference]:
     moved = named.where(exists().where(stands, Award.camp_id != due.c.camp_id))
     for word, query in (("is earned and not awarded", missing), ("names another camp than completed it", moved)):
         for book_no, badge in db.session.execute(query):
-            yield Difference(f"book number {book_no}: {badge} {word}.")
-    for book_no, badge in db.session.execute(_impossible(among)):
-        yield Difference(f"book number {book_no}: {badge} stands without the attendance it takes.")
+            yield f"book number {book_no}: {badge} {word}."
 
 
-def _impossible(among: Slice) -> Select[tuple[int, str]]:
-    """Awards of the chosen people that no calendar could have given: fewer visits than the badge takes,
-    those at cancelled camps included.
+def number_kept() -> int:
+    """How many awards stand that today's calendar would not give. They are no differences: a camp that is
+    cancelled or added takes no badge away, and what was earned before cannot be told from attendance alone.
     """
-    present = (
-        select(func.count())
-        .where(Attendance.person_id == Award.person_id, is_visit())
-        .correlate(Award)
-        .scalar_subquery()
-    )
-    return (
-        select(Person.book_no, Badge.name)
-        .join_from(Award, Person, Person.id == Award.person_id)
-        .join(Badge, Badge.id == Award.badge_id)
-        .where(
-            _chosen(Award.person_id, among),
-            Award.revoked_at.is_(None),
-            present < Badge.criteria_value,
-        )
-        .order_by(Person.book_no)
-    )
+    number = 0
+    for among in _slices(None):
+        _fill_due(among)
+        stands = _chosen(Award.person_id, among), Award.revoked_at.is_(None), ~exists().where(_same_award())
+        number += db.session.scalar(select(func.count()).select_from(Award).where(*stands)) or 0
+    return number
 
 
 def _counted() -> Tally:
@@ -582,7 +546,7 @@ def _counted() -> Tally:
     return counted
 
 
-def _tally_differences() -> Iterator[Difference]:
+def _tally_differences() -> Iterator[str]:
     key = list(standings.tally.c)[:4]
     kept: Tally = Counter()
     for site_id, period, measure, value, number in db.session.execute(
@@ -592,12 +556,13 @@ def _tally_differences() -> Iterator[Difference]:
     counted = _counted()
     for board, measure, value in sorted(kept.keys() | counted.keys()):
         if kept[board, measure, value] != counted[board, measure, value]:
-            yield Difference(
+            yield (
                 f"the number of people with {value} by {measure} {_board(*board)} is kept as "
                 f"{kept[board, measure, value]}, and is {counted[board, measure, value]}."
             )
 
 
 def _rebuild_tally() -> None:
+    alone(standings.tally)
     db.session.execute(delete(standings.tally))
     standings.record(_counted())

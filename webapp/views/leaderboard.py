@@ -25,6 +25,7 @@ blueprint = Blueprint("leaderboard", __name__, url_prefix="/leaderboard")
 P = ParamSpec("P")
 
 PER_PAGE = 50
+FIRST_YEAR = 1900  # as in imports
 MOST_FOUND = 8  # people offered where a search fits several
 ORDERS = {
     "camps": (Measure.VISITS, "Camps"),
@@ -50,7 +51,7 @@ class Choice:
         site_id = request.args.get("site", type=UUID)
         site = camps.site_by_id(site_id) if site_id else None
         period = request.args.get("period", "")
-        is_year = re.fullmatch("[1-9][0-9]{3}", period)
+        is_year = re.fullmatch("[0-9]{4}", period) and int(period) >= FIRST_YEAR
         order = request.args.get("by", "")
         return cls(
             site=site,
