@@ -378,8 +378,8 @@ def evaluate(person: Person) -> Settlement:
     """Award whatever is due to one person, and revoke nothing."""
     accounts.lock([person.id])
     settlement = badges.settle([Change(person.id, histories.history_of(person.id))])[person.id]
+    settling.restate(select(Person.id).where(Person.id == person.id))  # an award may have moved to another year
     if settlement:
-        settling.restate(select(Person.id).where(Person.id == person.id))
         announce(person.id)
     return settlement
 
