@@ -167,17 +167,19 @@ def lock(person_ids: Sequence[UUID]) -> None:
     the order of the ids, so that two holders cannot wait for each other. On SQLite the write transaction
     holds everything already.
     """
+    if len(person_ids) == 1:
+        hold(person_ids[0])
+        return
     wanted = [person_id for person_id in person_ids if first_time(("person", person_id))]
-    if len(wanted) == 1:
-        db.session.execute(_HOLD_ONE, {"id": wanted[0]}).all()
-    elif wanted:
+    if wanted:
         query = select(Person).where(Person.id.in_(wanted)).order_by(Person.id).with_for_update(key_share=True)
         db.session.execute(query.execution_options(populate_existing=True)).all()
 
 
 def hold(person_id: UUID) -> Person | None:
     """The person with this id, as they are now, held as by :func:`lock`."""
-    lock([person_id])
+    if first_time(("person", person_id)):
+        return db.session.scalar(_HOLD_ONE, {"id": person_id})
     return by_id(person_id)
 
 

@@ -46,7 +46,7 @@ from webapp.domain import badges, camps, standings
 from webapp.domain.accounts import Person, listed
 from webapp.domain.badges import Award, Badge, Criteria
 from webapp.domain.camps import Camp, Site
-from webapp.domain.records import Attendance, CampRole, State, is_marked, is_visit
+from webapp.domain.records import Attendance, State, is_marked, is_visit
 from webapp.domain.standings import ALL_TIME, EVERYWHERE, RECENT, Board, Measure, Standing, Tally
 from webapp.domain.streaks import Step
 from webapp.signals import announce_all
@@ -235,7 +235,7 @@ def visit_dates(among: Slice) -> Subquery:
         on_calendar,
         func.row_number().over(partition_by=on_calendar.c.site_id, order_by=on_calendar.c.camp_date).label("place"),
     ).subquery()
-    visited = and_(Attendance.state == State.PRESENT, Attendance.camp_role == CampRole.VOLUNTEER)
+    visited = is_visit()
     skipped = Attendance.state.in_((State.PRESENT, State.EXCUSED))
     step = case((visited, Step.VISIT), (skipped, Step.SKIPPED), else_=Step.MISSED)
     dates = (
