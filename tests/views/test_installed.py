@@ -99,6 +99,23 @@ def test_text_is_compressed_and_says_so(as_: As, people: People) -> None:
     assert "Content-Encoding" not in as_(people.coordinator).get("/people/").headers
 
 
+def test_a_static_file_is_closed_before_its_answer_is_sent(app: Flask) -> None:
+    """A server whose reader has gone may never close the answer."""
+    file = Path(str(app.static_folder)) / "icon.svg"
+    etag = app.test_client().get("/static/icon.svg").headers["ETag"]
+    for method, headers in (
+        ("GET", {}),
+        ("GET", {"Accept-Encoding": "br"}),
+        ("GET", {"If-None-Match": etag}),
+        ("HEAD", {}),
+    ):
+        with app.test_request_context("/static/icon.svg", method=method, headers=headers):
+            response = app.full_dispatch_request()
+            still_open = [fd for fd in Path("/proc/self/fd").iterdir() if fd.exists() and fd.samefile(file)]
+            response.close()
+        assert not still_open, (method, headers)
+
+
 def test_live_streams_are_not_compressed_and_so_not_held_up(as_: As, people: People) -> None:
     stream = as_(people.volunteer).get("/cabinet/live", headers={"Accept-Encoding": "br"}, buffered=False)
     assert "Content-Encoding" not in stream.headers

@@ -24,10 +24,17 @@ def init_app(app: Flask) -> None:
 
 def _static(response: Response) -> Response:
     """A static file as a whole: the library would compress it anew for everybody, and leave it open."""
-    if request.endpoint != "static" or response.status_code != 200 or request.method != "GET":
+    if request.endpoint != "static":
         return response
-    response.direct_passthrough = False
-    response.make_sequence()
+    whole = response.status_code == 200 and request.method == "GET"
+    if whole:
+        response.direct_passthrough = False
+        response.make_sequence()
+    if response.status_code != 206:
+        # The file is closed now, not after the answer: a server whose reader has gone may never come to that.
+        response.close()
+    if not whole:
+        return response
     text = (response.mimetype or "").startswith(TEXT)
     if text and request.accept_encodings["br"] and "Range" not in request.headers:
         file = Path(str(current_app.static_folder)) / (request.view_args or {})["filename"]
