@@ -207,6 +207,12 @@ def hold(camp: Camp, *, to_change: bool = False) -> Camp:
     return db.session.scalars(_HELD[to_change], {"id": camp.id}).one()
 
 
+def hold_by_id(camp_id: UUID) -> Camp | None:
+    """The camp with this id, held as by :func:`hold`; to be called before anything else holds it."""
+    first_time(("camp", camp_id, False))
+    return db.session.scalars(_HELD[False], {"id": camp_id}).one_or_none()
+
+
 def hold_from(site_id: UUID, day: date) -> None:
     """Keep everybody from marking at a site's camps from a date on until the transaction ends: a step is
     added to the calendar before them, which a mark under way would not see.

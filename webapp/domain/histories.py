@@ -99,10 +99,12 @@ def stand_of(person_id: UUID, camp: Camp, periods: Collection[int]) -> Stand:
     """Where somebody, who is held, stands before a camp; read in one go, for a table does this all day."""
     asked = {"person": person_id, "site": camp.site_id, "day": camp.camp_date, "camp": camp.id, "periods": periods}
     figures: dict[Board, Figures] = {}
-    attendance, broken = None, False
-    for attendance, site_id, period, *kept, missed in db.session.execute(_STAND, asked):  # noqa: B007
+    stored, broken = None, False
+    for stored, site_id, period, *kept, missed in db.session.connection().execute(_STAND, asked):  # noqa: B007
         figures[Board(site_id, period)] = Figures(*kept)
         broken = broken or bool(missed)
+    key = person_id, camp.site_id, camp.camp_date, camp.id
+    attendance = db.session.get(Attendance, key, populate_existing=True) if stored else None
     return Stand(attendance, figures, broken)
 
 
@@ -129,7 +131,7 @@ def _stand() -> Select[Any]:
     here = and_(Standing.site_id == site, Standing.period == ALL_TIME)
     return (
         select(
-            Attendance,
+            Attendance.camp_id,
             Standing.site_id,
             Standing.period,
             Standing.visits,
@@ -154,7 +156,6 @@ def _stand() -> Select[Any]:
             Standing.site_id.in_((bindparam("everywhere", EVERYWHERE, type_=Uuid), site)),
             Standing.period.in_(bindparam("periods", expanding=True)),
         )
-        .execution_options(populate_existing=True)
     )
 
 

@@ -4,6 +4,7 @@ A page whose script runs keeps its marks in an outbox and sends them to :mod:`we
 that a network that comes and goes loses nothing. The forms here do the same for a browser without it.
 """
 
+from collections import Counter
 from datetime import datetime, time
 from uuid import UUID, uuid4
 
@@ -93,15 +94,18 @@ def person(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
 @permits(Role.COORDINATOR, Role.ADMIN)
 def mark(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
     """Set what somebody's state is. htmx gets the row back, a plain form the page."""
-    camp = find_camp(camp_id)
-    person = _person(person_id)
     try:
         with writing():
+            # The camp is held before the person, as everywhere.
+            camp = camps.hold_by_id(camp_id) or abort(404)
+            person = accounts.hold(person_id) or abort(404)
             outcome = _set(person, camp, request.form.get("state", ""))
+            row, counts = rolls.row_after(camp, person, outcome), rolls.counts(camp)
     except ConflictError as error:
-        return _answer(camp, rolls.row_after(camp, person), Settlement(), refused=str(error), status=409)
+        row = rolls.row_after(camp, person)
+        return _answer(camp, row, rolls.counts(camp), Settlement(), refused=str(error), status=409)
     count_marks("form", [outcome])
-    return _answer(camp, rolls.row_after(camp, person, outcome), outcome.badges)
+    return _answer(camp, row, counts, outcome.badges)
 
 
 @blueprint.post("/<uuid:camp_id>/people")
@@ -202,12 +206,13 @@ def _carried_out(camp: Camp, order: dict[str, object]) -> ResponseReturnValue:
     return redirect(url_for("roll_call.camp", camp_id=camp.id), 303)
 
 
-def _answer(camp: Camp, row: Row, settled: Settlement, *, refused: str = "", status: int = 200) -> ResponseReturnValue:
+def _answer(
+    camp: Camp, row: Row, counts: Counter[State], settled: Settlement, *, refused: str = "", status: int = 200
+) -> ResponseReturnValue:
     said = refused or said_of(row, settled)
     if from_htmx():
         # Without the context processors: a fragment has neither menu nor name of the organisation.
         fragment = current_app.jinja_env.get_template("roll_call/_marked.html")
-        counts = rolls.counts(camp)
         return fragment.render(camp=camp, row=row, counts=counts, settled=settled, said=said, refused=refused), status
     flash(said, "refused" if refused else "done")
     query = request.form.get("q") or None
