@@ -201,16 +201,22 @@ def writing() -> Iterator[None]:
     On SQLite the write lock is taken at the start. A transaction that read first and wrote later would
     be refused whenever somebody else had written in between, however long it was ready to wait.
     """
+    session = db.session()
+    if session.info.get("writing"):
+        raise RuntimeError("a write transaction within another would commit that one too early")
     with _turn() if is_sqlite() else nullcontext():
+        session.info["writing"] = True
         try:
             if is_sqlite():
-                db.session.commit()
-                db.session.connection(execution_options={"writing": True})
+                session.commit()
+                session.connection(execution_options={"writing": True})
             yield
-            db.session.commit()
+            session.commit()
         except BaseException:
-            db.session.rollback()
+            session.rollback()
             raise
+        finally:
+            del session.info["writing"]
 
 
 _next_writer = threading.Lock()

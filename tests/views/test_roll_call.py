@@ -198,8 +198,9 @@ def test_a_long_list_shows_its_beginning(
     monkeypatch.setattr("webapp.views.roll_call.MOST_ROWS", 3)
     with app.app_context():
         for number in range(5):
+            person = factories.person(f"Person {number}")
             with writing():
-                attendance.sign_up(factories.person(f"Person {number}"), camps.today)
+                attendance.sign_up(person, camps.today)
     page = coordinator.get(f"/roll-call/{camps.today.id}").text
     assert page.partition("<template")[0].count('class="person ') == 3
     assert "The first 3 are shown" in page
