@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, and_, exists, func, or_, select
@@ -78,10 +79,19 @@ def rows_of(camp: Camp, person_ids: Collection[UUID]) -> list[Row]:
     return _rows(camp, db.session.execute(people.order_by(Person.search_name, Person.book_no)).tuples().all())
 
 
-def changed_since(camp: Camp, since: datetime) -> Sequence[Attendance]:
+class Changed(NamedTuple):
+    """Whose line of a roll was changed, when, and who marked them."""
+
+    person_id: UUID
+    changed_at: datetime
+    marked_by_id: UUID | None
+
+
+def changed_since(camp: Camp, since: datetime) -> list[Changed]:
     """What was changed on a roll from an instant on. Somebody who left the roll is not among it."""
-    query = select(Attendance).where(Attendance.camp_id == camp.id, Attendance.changed_at >= since)
-    return db.session.scalars(query.execution_options(populate_existing=True)).all()
+    changed = select(Attendance.person_id, Attendance.changed_at, Attendance.marked_by_id)
+    query = changed.where(Attendance.camp_id == camp.id, Attendance.changed_at >= since)
+    return [Changed(*row) for row in db.session.execute(query)]
 
 
 def people_on(camp: Camp) -> set[UUID]:
