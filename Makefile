@@ -13,6 +13,10 @@ FLASK := $(BIN)/flask --app wsgi
 VENDOR := static/vendor
 INSTANCE := $(or $(INSTANCE_PATH),instance)
 
+# The worker of the jobs beside a server: started again should it die, and gone when the server (which takes the
+# place of the shell, $$$$) is.
+WORKER := server=$$$$; until $(FLASK) work --until-gone $$server; do sleep 1; done
+
 export PORT
 unexport FLASK_APP
 
@@ -22,7 +26,7 @@ run: $(VENV)/run $(VENDOR)/installed
 	@$(FLASK) db upgrade
 	@$(FLASK) seed
 	@echo; echo "  Camp Badges is at http://localhost:$(PORT)  (stop it with Ctrl-C)"; echo
-	@exec $(BIN)/gunicorn -c webapp/server.py --log-level warning
+	@$(WORKER) & exec $(BIN)/gunicorn -c webapp/server.py --log-level warning
 
 # Threads are made when live pages need them; two arenas, or each thread would keep freed memory for itself.
 serve: export THREADS := $(or $(THREADS),640)
@@ -31,7 +35,7 @@ serve: export MALLOC_ARENA_MAX := 2
 serve: $(VENV)/run $(VENDOR)/installed
 	@$(FLASK) db upgrade
 	@mkdir -p $(INSTANCE)
-	@exec $(BIN)/gunicorn -c webapp/server.py --pid $(INSTANCE)/gunicorn.pid
+	@$(WORKER) & exec $(BIN)/gunicorn -c webapp/server.py --pid $(INSTANCE)/gunicorn.pid
 
 # The upgrade comes first: a version that cannot even load leaves the running one alone.
 reload: $(VENV)/run $(VENDOR)/installed

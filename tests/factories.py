@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, badges, camps, credentials, rolls
+from webapp.domain import accounts, attendance, badges, camps, credentials, jobs, rolls
 from webapp.domain.accounts import Person, Role
 from webapp.domain.camps import Camp, Site
 from webapp.domain.records import CampRole
@@ -71,3 +72,9 @@ def row_of(camp: Camp, who: Person) -> Row:
 def unsaved(name: str) -> Person:
     """Somebody added within the caller's own transaction."""
     return accounts.add_person(name)
+
+
+def do_jobs() -> None:
+    """What the worker does with all that is in its queue."""
+    for job_id in jobs.open_jobs():
+        worker.run(job_id)

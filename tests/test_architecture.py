@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 # Each imports only what stands before it.
 DOMAIN = (
     "errors",
+    "audit",
     "standings",
     "accounts",
     "credentials",
@@ -28,7 +29,9 @@ DOMAIN = (
     "operations",
     "leaderboard",
     "organisation",
+    "jobs",
     "history_file",
+    "uploads",
     "imports",
     "demo",
 )
@@ -42,6 +45,7 @@ LAYERS = (
     "replica",
     "signals",
     "domain",
+    "worker",
     "views",
     "cli",
     "webapp",

@@ -1,7 +1,11 @@
 """Commands of the ``flask`` tool."""
 
 import csv
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +17,8 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from tqdm import tqdm
 
-from webapp.database import db, snapshot, writing
+from webapp import worker
+from webapp.database import db, is_sqlite, snapshot, writing
 from webapp.domain import accounts, credentials, demo, history_file, imports, leaderboard, settling
 from webapp.domain.accounts import Role
 from webapp.domain.badges import all_awards
@@ -26,7 +31,7 @@ MOST_PROBLEMS = 50  # printed one by one
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    for command in (create_admin, set_password, seed, import_history, standings, awards, verify, settle, keep_up):
+    for command in (create_admin, set_password, seed, import_history, standings, awards, verify, settle, keep_up, work):
         app.cli.add_command(command)
 
 
@@ -182,6 +187,34 @@ def settle() -> None:
                 break
             bar.update(done.people - bar.n)
     click.echo(f"{done.people:,} people; {done.new_badges + done.returned_badges:,} badges awarded.")
+
+
+@click.command()
+@click.option("--until-gone", type=int, help="Stop when the process with this id has ended.")
+@with_appcontext
+def work(until_gone: int | None) -> None:
+    """Do the jobs that were put into the queue (imports, backfills), until SIGINT or SIGTERM."""
+    with _plain_words():
+        consumer = worker.queue().create_consumer(workers=1 if is_sqlite() else 2, max_delay=1)
+    if until_gone:
+        threading.Thread(target=_stop_after, args=(until_gone,), daemon=True).start()
+    consumer.run()
+
+
+def _stop_after(process: int) -> None:
+    while _lives(process):
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 @click.command()

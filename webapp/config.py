@@ -41,6 +41,7 @@ def from_environment(environment: Mapping[str, str], instance: Path) -> dict[str
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(url, threads),
         "SQLALCHEMY_BINDS": _replica(environment.get("READ_DATABASE_URL"), url, threads),
         "RATELIMIT_STORAGE_URI": environment.get("RATELIMIT_STORAGE_URL") or "memory://",
+        "JOBS_URL": _jobs_url(environment.get("JOBS_URL")),
         "TRUSTED_PROXIES": whole_number(environment, "TRUSTED_PROXIES", default=0),
         "METRICS_TOKEN": _metrics_token(environment),
         # Open live pages hold a thread each; what is left must be enough for everybody else.
@@ -69,6 +70,13 @@ def _replica(url: str | None, primary: str, threads: int) -> dict[str, dict[str,
         raise ConfigError("READ_DATABASE_URL needs a DATABASE_URL that begins with postgresql+psycopg://.")
     options = engine_options(url, threads) | {"pool_timeout": 2}  # the primary is there, too
     return {"replica": {"url": url, **options, "execution_options": {"postgresql_readonly": True}}}
+
+
+def _jobs_url(url: str | None) -> str:
+    """Where the queue of jobs is. Empty: in the database, or embedded in a file beside it."""
+    if url and not url.startswith(("redis://", "rediss://")):
+        raise ConfigError("JOBS_URL must begin with redis:// or rediss://; without it the queue is in the database.")
+    return url or ""
 
 
 def _metrics_token(environment: Mapping[str, str]) -> str | None:

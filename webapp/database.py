@@ -1,5 +1,6 @@
 """The database: one SQLAlchemy handle, its two engines (SQLite, PostgreSQL) and the write transaction."""
 
+import fcntl
 import json
 import sqlite3
 import threading
@@ -42,13 +43,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import ColumnElement
 
 CHANNEL = "attendance"  # of the notices by which open pages hear of a commit
+LOST = (OperationalError, InterfaceError, PoolTimeoutError)  # how the database is lost, in the driver's words
 REPLICA = "replica"  # the name of the second server among the engines
 SQLITE_PATIENCE = 10  # seconds a writer waits for another
 STALE_AFTER = 5  # seconds a connection may lie idle and still be used unasked
@@ -250,6 +253,30 @@ def try_one_at_a_time(work: str) -> bool:
         return True
     query = text("SELECT pg_try_advisory_xact_lock(hashtext(:work))")
     return bool(db.session.scalar(query, {"work": work}))
+
+
+@contextmanager
+def only_one(work: str) -> Iterator[bool]:
+    """Whether nobody else, in whatever process or on whatever host, does this work; nobody will until the end of
+    the block. It outlasts transactions, and ends with the process, however that ends. On SQLite, which is for
+    one machine, all such work is one.
+    """
+    if is_sqlite():
+        with open(f"{db.engine.url.database}.lock", "ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        return
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        held = connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:work))"), {"work": work})
+        try:
+            yield bool(held)
+        finally:
+            if held and not connection.invalidated:
+                connection.execute(text("SELECT pg_advisory_unlock(hashtext(:work))"), {"work": work})
 
 
 def snapshot() -> None:

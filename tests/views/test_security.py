@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Iterator
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
@@ -63,6 +63,12 @@ PERMISSIONS: dict[str, set[Role] | str] = {
     "leaderboard.mine": EVERYBODY,
     "leaderboard.neighbourhoods": {Role.ADMIN},
     "accounts.leaderboards": EVERYBODY,
+    "office.index": {Role.ADMIN},
+    "jobs.index": {Role.ADMIN},
+    "jobs.job": {Role.ADMIN},
+    "jobs.progress": {Role.ADMIN},
+    "jobs.cancel": {Role.ADMIN},
+    "jobs.retry": {Role.ADMIN},
     "api_auth.login": "public",
     "api_users.users": MARKERS,
     "api_attendance.mark": MARKERS,
@@ -82,7 +88,8 @@ def routes(app: Flask) -> Iterator[Rule]:
 
 def address(rule: Rule, person_id: object, camp_id: object) -> str:
     path = re.sub(r"<(?:uuid:)?(?:person_id|user_id)>", str(person_id), rule.rule)
-    return path.replace("<uuid:camp_id>", str(camp_id))
+    path = path.replace("<uuid:camp_id>", str(camp_id))
+    return re.sub(r"<uuid:\w+>", str(UUID(int=1)), path)  # of nothing that is there: permission comes first
 
 
 def methods(rule: Rule) -> set[str]:

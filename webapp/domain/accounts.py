@@ -13,8 +13,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, Model, choice, db, first_time, one_at_a_time
-from webapp.domain import standings
+from webapp.database import Instant, Model, choice, db, first_time, one_at_a_time, together
+from webapp.domain import audit, standings
+from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.signals import announce
 
@@ -49,6 +50,8 @@ class Person(Model):
     # They asked not to be on any leaderboard. Badges and cabinet stay.
     opted_out: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(Instant, default=clock.now)
+    # They asked to be forgotten: the name is gone, what they did is counted still.
+    anonymised_at: Mapped[datetime | None] = mapped_column(Instant)
 
     def __repr__(self) -> str:
         return f"<Person {self.book_no}>"
@@ -137,7 +140,9 @@ def add_person(
     )
     db.session.add(person)
     db.session.flush()
-    standings.enter([person])
+    with together():
+        standings.enter([person])
+        audit.note(Action.PERSON_ADDED, person_id=person.id, details={"book_no": book_no, "role": role})
     return person
 
 
@@ -205,6 +210,7 @@ def deactivate(person: Person) -> None:
     person.is_active = False
     end_sessions(person)
     standings.relist(person)
+    audit.note(Action.DEACTIVATED, person_id=person.id)
 
 
 def opt_out(person: Person, out: bool = True) -> None:
@@ -213,6 +219,7 @@ def opt_out(person: Person, out: bool = True) -> None:
     person.opted_out = out
     db.session.flush()
     standings.relist(person)
+    audit.note(Action.OPTED_OUT if out else Action.OPTED_IN, person_id=person.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from sqlalchemy.orm import make_transient_to_detached
 
 from webapp import clock
 from webapp.database import db, insert_rows, one_at_a_time, together
-from webapp.domain import accounts, badges, camps, histories, settling, standings
+from webapp.domain import accounts, audit, badges, camps, histories, settling, standings
 from webapp.domain.accounts import Person
+from webapp.domain.audit import Action
 from webapp.domain.badges import Badge, Change, Reached, Settlement
 from webapp.domain.camps import USUAL_START, Camp, Site, Status
 from webapp.domain.errors import ConflictError
@@ -49,6 +50,16 @@ class Mark:
     camp_role: CampRole | None = None
     reason: str | None = None
     presumed: bool = False
+    action: Action | None = None
+    """What the audit trail calls it, where that is not the state."""
+
+
+_ACTIONS = {
+    State.PRESENT: Action.PRESENT,
+    State.EXCUSED: Action.EXCUSED,
+    State.ABSENT: Action.ABSENT,
+    State.EXPECTED: Action.UNDONE,
+}
 
 
 def sign_up(person: Person, camp: Camp, camp_role: CampRole = CampRole.VOLUNTEER) -> Outcome:
@@ -66,8 +77,12 @@ def sign_up(person: Person, camp: Camp, camp_role: CampRole = CampRole.VOLUNTEER
         db.session.add(found)
     elif found.signed_up_as is None:
         found.signed_up_as = camp_role
+    else:
+        return Outcome(found)
     db.session.flush()
-    announce(person.id, camp.id)
+    with together():
+        audit.note(Action.SIGNED_UP, person_id=person.id, camp_id=camp.id, details={"camp_role": camp_role})
+        announce(person.id, camp.id)
     return Outcome(found)
 
 
@@ -82,7 +97,9 @@ def say_coming(person: Person, camp: Camp) -> Outcome:
     if found and found.declined_at:
         found.declined_at = None
         found.signed_up_as = found.signed_up_as or found.camp_role
-        return _apply(camp, [person], Mark(State.EXPECTED, "they are coming after all"), by=person)[person.id]
+        return _apply(
+            camp, [person], Mark(State.EXPECTED, "they are coming after all", action=Action.COMING), by=person
+        )[person.id]
     return sign_up(person, camp)
 
 
@@ -93,7 +110,7 @@ def say_not_coming(person: Person, camp: Camp, reason: str | None = None) -> Out
     camp = camps.hold(camp)
     found = _may_say(person, camp)
     reason = reason or (found.reason if found and found.declined_at else None)
-    mark = Mark(State.EXCUSED, "they said they cannot come", reason=reason)
+    mark = Mark(State.EXCUSED, "they said they cannot come", reason=reason, action=Action.NOT_COMING)
     outcome = _apply(camp, [person], mark, by=person)[person.id]
     assert outcome.attendance is not None  # only an undone mark leaves none
     outcome.attendance.declined_at = outcome.attendance.declined_at or clock.now()
@@ -154,7 +171,7 @@ def check_out(person: Person, camp: Camp, *, at: datetime | None = None) -> Outc
     if found is None or found.state is not State.PRESENT:
         raise ConflictError(f"{person.name} is not marked present at {camp.name}, so cannot leave it.")
     found.left_at = at or found.left_at or clock.now()
-    return _changed(found)
+    return _changed(found, Action.LEFT)
 
 
 def stay(person: Person, camp: Camp) -> Outcome:
@@ -165,7 +182,7 @@ def stay(person: Person, camp: Camp) -> Outcome:
     if found is None:
         raise ConflictError(f"{person.name} is not on the list of {camp.name}. Nothing was changed.")
     found.left_at = None
-    return _changed(found)
+    return _changed(found, Action.STAYED)
 
 
 def standing(person: Person, camp: Camp) -> Attendance | None:
@@ -174,10 +191,12 @@ def standing(person: Person, camp: Camp) -> Attendance | None:
     return _locked([person], camp).get(person.id)
 
 
-def _changed(found: Attendance) -> Outcome:
+def _changed(found: Attendance, action: Action) -> Outcome:
     found.changed_at = clock.now()
     db.session.flush()
-    announce(found.person_id, found.camp_id)
+    with together():
+        audit.note(action, person_id=found.person_id, camp_id=found.camp_id, details={"left_at": found.left_at})
+        announce(found.person_id, found.camp_id)
     return Outcome(found)
 
 
@@ -253,6 +272,7 @@ def _apply(camp: Camp, people: Sequence[Person], mark: Mark, *, by: Person) -> d
     if not changing:
         return outcomes
     ids = [person.id for person in changing]
+    stood = {person_id: _stands(found.get(person_id)) for person_id in ids}
     before = histories.histories_of(ids)
     for person in changing:
         outcomes[person.id] = Outcome(_set(found.get(person.id), person, camp, mark, by))
@@ -261,12 +281,33 @@ def _apply(camp: Camp, people: Sequence[Person], mark: Mark, *, by: Person) -> d
     changes = [Change(person_id, now[person_id], before[person_id]) for person_id in ids]
     settled = badges.settle(changes, reason=f"{camp.name}: {mark.why}"[:200], by=by)
     settling.restate(select(Person.id).where(Person.id.in_(ids)))
-    for person_id in ids:
-        announce(person_id, camp.id)
+    with together():
+        for person_id in ids:
+            _enter(person_id, camp, mark, by, stood[person_id], settled[person_id])
+            announce(person_id, camp.id)
     return {
         person_id: Outcome(each.attendance, settled.get(person_id, Settlement()))
         for person_id, each in outcomes.items()
     }
+
+
+def _stands(found: Attendance | None) -> str | None:
+    """Where somebody stands, for the audit trail: the state, with the camp role where that counts."""
+    if found is None:
+        return None
+    return f"{found.state}:{found.camp_role}" if found.state is State.PRESENT else str(found.state)
+
+
+def _enter(person_id: UUID, camp: Camp, mark: Mark, by: Person, stood: str | None, settled: Settlement) -> None:
+    """Enter a mark into the audit trail."""
+    audit.note(
+        mark.action or _ACTIONS[mark.state],
+        by_id=by.id,
+        person_id=person_id,
+        camp_id=camp.id,
+        details={"camp_role": mark.camp_role, "before": stood},
+        awards=settled.consequences(person_id),
+    )
 
 
 def _forward(person: Person, camp: Camp, mark: Mark, by: Person) -> Outcome | None:
@@ -297,6 +338,7 @@ def _forward(person: Person, camp: Camp, mark: Mark, by: Person) -> Outcome | No
         earned = len(settlement.new) + len(settlement.returned)
         now = {board: replace(figures, badges=figures.badges + earned) for board, figures in reached.items()}
         standings.put(person, kept, now)
+        _enter(person.id, camp, mark, by, _stands(found), settlement)
         attendance = _store(person, camp, mark, by) if found is None else _set(found, person, camp, mark, by)
         announce(person.id, camp.id)
     db.session.flush()
@@ -380,7 +422,9 @@ def evaluate(person: Person) -> Settlement:
     settlement = badges.settle([Change(person.id, histories.history_of(person.id))])[person.id]
     settling.restate(select(Person.id).where(Person.id == person.id))  # an award may have moved to another year
     if settlement:
-        announce(person.id)
+        with together():
+            audit.note(Action.EVALUATED, person_id=person.id, awards=settlement.consequences(person.id))
+            announce(person.id)
     return settlement
 
 
@@ -393,11 +437,12 @@ def add_camp(site: Site, name: str, camp_date: date, start_time: time = USUAL_ST
     one_at_a_time("settling many people")
     camps.hold_from(site.id, camp_date)
     camp = camps.add_camp(site, name, camp_date, start_time)
+    entry_id = audit.note(Action.CAMP_ADDED, camp_id=camp.id)
     if camps.is_new_date(camp):
         later = select(Attendance.person_id).where(
             Attendance.site_id == site.id, Attendance.camp_date > camp_date, is_marked()
         )
-        settling.settle(later)
+        settling.settle(later, entry_id=entry_id)
     return camp
 
 
@@ -419,7 +464,10 @@ def _change_status(camp: Camp, status: Status) -> None:
         return
     camp.status = status
     db.session.flush()
-    settling.settle(select(Attendance.person_id).where(Attendance.site_id == camp.site_id))
+    entry_id = audit.note(
+        Action.CAMP_CANCELLED if status is Status.CANCELLED else Action.CAMP_REINSTATED, camp_id=camp.id
+    )
+    settling.settle(select(Attendance.person_id).where(Attendance.site_id == camp.site_id), entry_id=entry_id)
 
 
 CHUNK = 500  # people whose histories are read at a time, so that memory does not grow with a list

@@ -4,11 +4,12 @@ Awards come and go here, and for many people at once in ``settling``. :func:`set
 :class:`History` values, so it knows nothing of attendance; ``attendance`` calls it inside its own transaction.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -22,15 +23,20 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
+    case,
+    false,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, Model, choice, db, insert_rows
 from webapp.domain.accounts import Person
+from webapp.domain.audit import Consequence, Effect
 from webapp.domain.camps import Camp
 from webapp.domain.streaks import Runs
 
@@ -40,6 +46,13 @@ class Criteria(StrEnum):
 
     VISITS = "visits"
     CONSECUTIVE_VISITS = "consecutive_visits"
+
+
+class Asked(NamedTuple):
+    """What a badge asks for."""
+
+    criteria_type: Criteria
+    criteria_value: int
 
 
 class Badge(Model):
@@ -59,6 +72,25 @@ class Badge(Model):
     ribbon: Mapped[str] = mapped_column(String(16))
     emblem: Mapped[str] = mapped_column(String(16))
     is_active: Mapped[bool] = mapped_column(default=True)
+    # Goes up when the criteria change; see Definition.
+    version: Mapped[int] = mapped_column(default=1)
+
+    @property
+    def asked(self) -> Asked:
+        """What it asks for now."""
+        return Asked(self.criteria_type, self.criteria_value)
+
+
+class Definition(Model):
+    """What a badge asked for in one of its versions. An award keeps the one under which it was earned."""
+
+    __tablename__ = "definition"
+
+    badge_id: Mapped[UUID] = mapped_column(ForeignKey("badge.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    criteria_type: Mapped[Criteria] = mapped_column(choice(Criteria, "criteria_type", length=24))
+    criteria_value: Mapped[int]
+    since: Mapped[datetime] = mapped_column(Instant, default=clock.now)
 
 
 class Award(Model):
@@ -73,6 +105,8 @@ class Award(Model):
     camp_id: Mapped[UUID] = mapped_column(ForeignKey("camp.id"))
     earned_at: Mapped[datetime] = mapped_column(Instant)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+    """The badge's version under which it was earned."""
     badge: Mapped[Badge] = relationship(lazy="joined", innerjoin=True)
     camp: Mapped[Camp] = relationship()
 
@@ -173,11 +207,21 @@ class Settlement:
     def __bool__(self) -> bool:
         return bool(self.new or self.returned or self.revoked)
 
+    def consequences(self, person_id: UUID) -> list[Consequence]:
+        """The same in the words of the audit trail."""
+        effects = ((Effect.NEW, self.new), (Effect.RETURNED, self.returned), (Effect.REVOKED, self.revoked))
+        return [Consequence(person_id, badge.id, effect) for effect, badges in effects for badge in badges]
+
 
 def definitions() -> Sequence[Badge]:
     """Every active badge by criteria value, then definition order."""
     query = select(Badge).where(Badge.is_active).order_by(Badge.criteria_value, Badge.position)
     return db.session.scalars(query).all()
+
+
+def all_definitions() -> Sequence[Badge]:
+    """Every badge, retired ones too, in the same order."""
+    return db.session.scalars(select(Badge).order_by(Badge.criteria_value, Badge.position)).all()
 
 
 def earned(history: History, badges: Iterable[Badge]) -> dict[UUID, HeldCamp]:
@@ -256,57 +300,107 @@ def settle(
     history ``before`` is given, the badges it reached and ``after`` does not are revoked, with ``reason``
     and ``by``; what today's calendar would not have given before is left alone. The people must be locked.
     """
-    badges = definitions()
+    active = definitions()
     now = clock.now()
-    existing: dict[UUID, dict[UUID, Award]] = {change.person_id: {} for change in changes}
-    query = select(Award).where(Award.person_id.in_(existing)).execution_options(populate_existing=True)
-    for known in db.session.scalars(query):
-        existing[known.person_id][known.badge_id] = known
-
+    existing = _awards_by_badge([change.person_id for change in changes])
     settlements = {}
     for change in changes:
         awards = existing[change.person_id]
-        due = earned(change.after, badges)
-        lost = earned(change.before, badges).keys() - due.keys() if change.before else set()
         new: list[Badge] = []
         returned: list[Badge] = []
         revoked: list[Badge] = []
-        for badge in badges:
-            award = awards.get(badge.id)
-            if badge.id in due:
-                camp_id = due[badge.id].camp_id
-                if award is None:
+        completed: dict[UUID, UUID] = {}
+        retired = sorted(
+            (known.award.badge for known in awards.values() if not known.award.badge.is_active), key=in_order
+        )
+        for badge in [*active, *retired]:
+            known = awards.get(badge.id)
+            # An award is judged by what was asked when it was earned; once taken away, by what is asked now, too.
+            visit = change.after.completed_by(*(known.asked if known else badge.asked))
+            if known is None:
+                if visit:
                     new.append(badge)
-                elif award.revoked_at is not None:
+            elif known.award.revoked_at is not None:
+                if visit is None and badge.is_active:
+                    visit = change.after.completed_by(*badge.asked)
+                    known.award.version = badge.version if visit else known.award.version
+                if visit:
                     returned.append(badge)
-                elif award.camp_id != camp_id:  # a correction moved the visit that completed it
-                    award.camp_id = camp_id
-            elif badge.id in lost and award is not None and award.revoked_at is None:
-                _revoke(award, reason, by)
-                revoked.append(badge)
-        completed = {badge_id: visit.camp_id for badge_id, visit in due.items()}
-        _award(change.person_id, [badge.id for badge in new], completed, now)
+            elif visit is None:
+                if change.before and change.before.completed_by(*known.asked):
+                    _revoke(known.award, reason, by)
+                    revoked.append(badge)
+            elif known.award.camp_id != visit.camp_id:  # a correction moved the visit that completed it
+                known.award.camp_id = visit.camp_id
+            if visit:
+                completed[badge.id] = visit.camp_id
+        _award(change.person_id, new, completed, now)
         give_back(change.person_id, [badge.id for badge in returned], completed, now)
         settlements[change.person_id] = Settlement(new, returned, revoked, now)
     db.session.flush()
     return settlements
 
 
-def take_back(changes: Sequence[Change], *, reason: str) -> int:
-    """Revoke what corrections cost, as :func:`settle` does, and award nothing yet; how many badges that were."""
-    badges = definitions()
-    number = 0
+def take_back(changes: Sequence[Change], *, reason: str) -> list[Consequence]:
+    """Revoke what corrections cost, as :func:`settle` does, and award nothing yet; which awards that were."""
+    existing = _awards_by_badge([change.person_id for change in changes])
+    gone = []
     for change in changes:
-        assert change.before is not None
-        lost = earned(change.before, badges).keys() - earned(change.after, badges).keys()
-        query = select(Award).where(
-            Award.person_id == change.person_id, Award.badge_id.in_(lost), Award.revoked_at.is_(None)
-        )
-        for award in db.session.scalars(query).all() if lost else ():
-            _revoke(award, reason)
-            number += 1
+        for known in existing[change.person_id].values():
+            if known.award.revoked_at is None and is_lost(change, known.asked):
+                _revoke(known.award, reason)
+                gone.append(Consequence(change.person_id, known.award.badge_id, Effect.REVOKED))
     db.session.flush()
-    return number
+    return gone
+
+
+def is_lost(change: Change, asked: Asked) -> bool:
+    """Whether what was asked was reached before a correction and is not after it."""
+    assert change.before is not None
+    return change.before.completed_by(*asked) is not None and change.after.completed_by(*asked) is None
+
+
+def asked_of_awards(person_ids: Collection[UUID]) -> dict[UUID, list[tuple[UUID, Asked]]]:
+    """The badges these people hold, each with what was asked when it was earned."""
+    query = (
+        select(Award.person_id, Award.badge_id, Definition.criteria_type, Definition.criteria_value)
+        .join(Definition, _own_definition())
+        .where(Award.person_id.in_(person_ids), Award.revoked_at.is_(None))
+    )
+    held: dict[UUID, list[tuple[UUID, Asked]]] = {}
+    for person_id, badge_id, *asked in db.session.execute(query):
+        held.setdefault(person_id, []).append((badge_id, Asked(*asked)))
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An award, revoked or not, and what was asked when it was earned."""
+
+    award: Award
+    asked: Asked
+
+
+def _awards_by_badge(person_ids: Collection[UUID]) -> dict[UUID, dict[UUID, _Known]]:
+    existing: dict[UUID, dict[UUID, _Known]] = {person_id: {} for person_id in person_ids}
+    query = (
+        select(Award, Definition.criteria_type, Definition.criteria_value)
+        .join(Definition, _own_definition())
+        .where(Award.person_id.in_(person_ids))
+        .execution_options(populate_existing=True)
+    )
+    for award, *asked in db.session.execute(query):
+        existing[award.person_id][award.badge_id] = _Known(award, Asked(*asked))
+    return existing
+
+
+def _own_definition() -> ColumnElement[bool]:
+    return and_(Definition.badge_id == Award.badge_id, Definition.version == Award.version)
+
+
+def in_order(badge: Badge) -> tuple[int, int]:
+    """The key of the order that badges have everywhere."""
+    return badge.criteria_value, badge.position
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,20 +425,24 @@ def settle_forward(person_id: UUID, camp_id: UUID, before: Reached, after: Reach
     known = {badge.id: badge for badge in definitions()}
     new: list[Badge] = []
     returned: list[Badge] = []
-    for badge_id, award_of, revoked_at in found:
+    for badge_id, award_of, revoked_at, is_older in found:
+        if is_older:
+            return None
         badge = known[badge_id]
         reached = before.visits if badge.criteria_type is Criteria.VISITS else before.longest_streak
         if badge.criteria_value <= reached or (award_of and not revoked_at):
             return None
         (returned if award_of else new).append(badge)
     completed = dict.fromkeys((badge.id for badge in [*new, *returned]), camp_id)
-    _award(person_id, [badge.id for badge in new], completed, now)
+    _award(person_id, new, completed, now)
     give_back(person_id, [badge.id for badge in returned], completed, now)
     return Settlement(new, returned, (), now)
 
 
-def _badges_reached() -> Select[tuple[UUID, UUID, datetime | None]]:
-    """The badges that somebody has reached and does not hold, or has reached just now."""
+def _badges_reached() -> Select[tuple[UUID, UUID, datetime | None, bool]]:
+    """The badges that somebody has reached and does not hold, or has reached just now; and those taken away
+    that were earned when something else was asked (``is_older``), or that are not awarded any more.
+    """
     just_reached = []
     reached = []
     for criteria in Criteria:
@@ -354,10 +452,11 @@ def _badges_reached() -> Select[tuple[UUID, UUID, datetime | None]]:
         just_reached.append(and_(here, Badge.criteria_value > bindparam(f"{measure}_before", type_=Integer)))
     own = and_(Award.badge_id == Badge.id, Award.person_id == bindparam("person", type_=Uuid))
     not_held = or_(Award.person_id.is_(None), Award.revoked_at.is_not(None))
+    is_older = and_(Award.revoked_at.is_not(None), or_(~Badge.is_active, Award.version != Badge.version))
     return (
-        select(Badge.id, Award.person_id, Award.revoked_at)
+        select(Badge.id, Award.person_id, Award.revoked_at, case((is_older, true()), else_=false()))
         .outerjoin(Award, own)
-        .where(Badge.is_active, or_(*reached), or_(not_held, *just_reached))
+        .where(or_(is_older, and_(Badge.is_active, or_(*reached), or_(not_held, *just_reached))))
         .order_by(Badge.criteria_value, Badge.position)
     )
 
@@ -365,11 +464,17 @@ def _badges_reached() -> Select[tuple[UUID, UUID, datetime | None]]:
 _REACHED = _badges_reached()
 
 
-def _award(person_id: UUID, badge_ids: Sequence[UUID], completed: Mapping[UUID, UUID], at: datetime) -> None:
+def _award(person_id: UUID, badges: Sequence[Badge], completed: Mapping[UUID, UUID], at: datetime) -> None:
     """Badges for the first time; ``completed`` says by which camp each."""
     rows = [
-        {"person_id": person_id, "badge_id": badge_id, "camp_id": completed[badge_id], "earned_at": at}
-        for badge_id in badge_ids
+        {
+            "person_id": person_id,
+            "badge_id": badge.id,
+            "camp_id": completed[badge.id],
+            "earned_at": at,
+            "version": badge.version,
+        }
+        for badge in badges
     ]
     if rows:
         insert_rows(Award.__table__, rows)

@@ -3,14 +3,19 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from itsdangerous import BadSignature, URLSafeTimedSerializer
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.database import db
+from webapp.database import Instant, Model, db
+from webapp.domain import audit
 from webapp.domain.accounts import Person, by_book_no, end_sessions, read_again
+from webapp.domain.audit import Action
 from webapp.domain.errors import DomainError, InvalidError
 
 SHORTEST_PASSWORD = 8
@@ -25,6 +30,18 @@ _hashing = threading.BoundedSemaphore(2)
 _PATIENCE = 10  # seconds
 # Of a password nobody has, so that an unknown book number takes as long to refuse as a wrong password.
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$Yk6ZK2Yl2xPm8VHPFh0vS2mBqE5YQx4gDqVwY3jL1uA"
+
+
+class PasswordLink(Model):
+    """A one-time link by which somebody gives themselves a password. A new one replaces it; used, it is gone."""
+
+    __tablename__ = "password_link"
+
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    """SHA-256 of what the link holds, in hex: who reads the table cannot use it."""
+    expires_at: Mapped[datetime] = mapped_column(Instant)
+    made_by_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
 
 
 class BusyError(DomainError):
@@ -70,6 +87,7 @@ def set_password(person: Person, password_hash: str) -> None:
     """Give a person a new password; every open session and token of theirs ends."""
     person.password_hash = password_hash
     end_sessions(person)
+    audit.note(Action.PASSWORD_SET, person_id=person.id)
 
 
 def has_password(person: Person, password: str) -> bool:

@@ -10,13 +10,18 @@ from sqlalchemy import delete, func, select
 from webapp.database import db
 from webapp.domain import accounts, attendance, camps, credentials, imports, organisation, rolls, standings
 from webapp.domain.accounts import Person, Role
+from webapp.domain.audit import Entry as AuditEntry
+from webapp.domain.audit import EntryAward
 from webapp.domain.badges import Award, Revocation
 from webapp.domain.camps import Camp, Site
+from webapp.domain.credentials import PasswordLink
 from webapp.domain.errors import ConflictError
 from webapp.domain.history_file import Entry
+from webapp.domain.jobs import Job, Upload
 from webapp.domain.operations import Operation
 from webapp.domain.records import Attendance, CampRole, State
 from webapp.domain.rolls import Closing
+from webapp.domain.uploads import UploadProblem, UploadRow
 
 NAME = "Arogya Health Camps"
 WEEKS = 52
@@ -140,7 +145,11 @@ def _accounts() -> str:
 
 
 def _clear() -> None:
-    kept = (Revocation, Award, Operation, Closing, Attendance, Camp, standings.Standing, Person, organisation.Setting)
+    kept = (
+        *(Revocation, Award, Operation, Closing, Attendance, Camp, standings.Standing),
+        *(UploadProblem, UploadRow, Upload, Job, EntryAward, AuditEntry, PasswordLink),
+        *(Person, organisation.Setting),
+    )
     for table in (*kept, standings.tally):
         db.session.execute(delete(table))
     db.session.execute(delete(Site).where(Site.name != camps.DEFAULT_SITE))

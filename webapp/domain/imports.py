@@ -36,9 +36,10 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, analyze, clear, copy_rows, db, new_id, one_at_a_time, rows_changed, scratch
-from webapp.domain import badges, camps, histories, settling
+from webapp.domain import audit, badges, camps, histories, settling
 from webapp.domain.accounts import Person, Role, fold
 from webapp.domain.attendance import chunks
+from webapp.domain.audit import Action
 from webapp.domain.badges import Change
 from webapp.domain.camps import Camp, Site, Status
 from webapp.domain.errors import DomainError
@@ -86,6 +87,11 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
     """The first :data:`MOST_PROBLEMS` of the bad rows."""
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """What it did, in numbers."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
+
     def refuse(self, problem: Problem) -> None:
         """Note a bad row."""
         self.bad += 1
@@ -111,6 +117,7 @@ def store(
     """
     one_at_a_time("settling many people")
     report = Report()
+    entry_id = uuid4()
     _stage(rows, report, read)
     _refuse_what_cannot_be(report)
     _refuse_contradictions(report)
@@ -121,13 +128,14 @@ def store(
     _add_people(report)
     _hold()
     staged_rows = db.session.scalar(select(func.count()).select_from(staged)) or 0
-    _correct(report)
+    _correct(report, entry_id)
     report.stored += _add_attendance()
     if report.stored > settling.MANY:
         analyze(Person.__table__, Camp.__table__, Attendance.__table__)
     report.unchanged = staged_rows - report.stored
-    done = settling.settle(_touched(new_dates), dated_back=True, progress=settled)
+    done = settling.settle(_touched(new_dates), dated_back=True, entry_id=entry_id, progress=settled)
     report.new_badges = done.new_badges + done.returned_badges
+    audit.note(Action.IMPORTED, details=report.numbers, entry_id=entry_id)
     return report
 
 
@@ -296,7 +304,7 @@ def _kept(said: Subquery) -> ColumnElement[bool]:
     return and_(*(column == said.c[column.name] for column in Attendance.__table__.primary_key))
 
 
-def _correct(report: Report) -> None:
+def _correct(report: Report, entry_id: UUID) -> None:
     """Set what the file says differently of people at camps, and take away the badges that this costs."""
     said = _said()
     differs = or_(Attendance.state != said.c.state, Attendance.camp_role != said.c.camp_role)
@@ -319,7 +327,9 @@ def _correct(report: Report) -> None:
         report.stored += len(different) + _add_attendance(ids)
         after = histories.histories_of(ids)
         changes = [Change(person_id, after[person_id], before[person_id]) for person_id in ids]
-        report.revoked_badges += badges.take_back(changes, reason="corrected by an import")
+        gone = badges.take_back(changes, reason="corrected by an import")
+        audit.follow(entry_id, gone)
+        report.revoked_badges += len(gone)
 
 
 def _add_attendance(person_ids: Collection[UUID] | None = None) -> int:

@@ -1,6 +1,6 @@
 """Rolls: the list of one camp as a whole. How it is read, called at once, and closed."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,10 +12,11 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
 from webapp.database import Instant, Model, db
-from webapp.domain import accounts, attendance, badges, camps, histories
+from webapp.domain import accounts, attendance, audit, badges, camps, histories
 from webapp.domain.accounts import Person
 from webapp.domain.attendance import Mark, Outcome
-from webapp.domain.badges import Award, Badge
+from webapp.domain.audit import Action
+from webapp.domain.badges import Badge, Change
 from webapp.domain.camps import Camp
 from webapp.domain.records import Attendance, State, step_of
 from webapp.signals import announce
@@ -169,6 +170,7 @@ def close(camp: Camp, *, by: Person) -> dict[UUID, Outcome]:
     if closing_of(camp) is None:
         db.session.add(Closing(camp_id=camp.id, closed_at=clock.now(), closed_by_id=by.id, closed_by=by))
         db.session.flush()
+        audit.note(Action.CLOSED, by_id=by.id, camp_id=camp.id, details={"absent": len(outcomes)})
         announce(by.id, camp.id)
     return outcomes
 
@@ -186,6 +188,7 @@ def reopen(camp: Camp, *, by: Person) -> dict[UUID, Outcome]:
     if closing:
         db.session.delete(closing)
         db.session.flush()
+        audit.note(Action.REOPENED, by_id=by.id, camp_id=camp.id, details={"expected": len(outcomes)})
         announce(by.id, camp.id)
     return outcomes
 
@@ -205,12 +208,8 @@ def _rows(camp: Camp, found: Sequence[tuple[Person, Attendance | None]]) -> list
 
 def _at_risk(camp: Camp, present: Sequence[Attendance]) -> dict[UUID, list[Badge]]:
     """The badges that would go if these people's presence at the camp were taken back."""
-    ids = [each.person_id for each in present]
-    held: dict[UUID, set[UUID]] = defaultdict(set)
-    query = select(Award.person_id, Award.badge_id).where(Award.person_id.in_(ids), Award.revoked_at.is_(None))
-    for person_id, badge_id in db.session.execute(query):
-        held[person_id].add(badge_id)
-    definitions = badges.definitions()
+    held = badges.asked_of_awards([each.person_id for each in present])
+    definitions = {badge.id: badge for badge in badges.all_definitions()}
     marks = histories.marks_of(held)
     calendars = camps.latest_of({site_id for of_one in marks.values() for site_id in of_one})
     risks = {}
@@ -218,12 +217,10 @@ def _at_risk(camp: Camp, present: Sequence[Attendance]) -> dict[UUID, list[Badge
         if each.person_id not in held:
             continue
         own = marks[each.person_id]
-        before = badges.earned(histories.history(own, calendars), definitions).keys()
         left = attendance.undone(each)
         instead = step_of(left, each.camp_role) if left is State.EXCUSED else None
         rest = histories.without(own, camp, instead)
-        after = badges.earned(histories.history(rest, calendars), definitions).keys()
-        risks[each.person_id] = [
-            badge for badge in definitions if badge.id in before - after and badge.id in held[each.person_id]
-        ]
+        change = Change(each.person_id, histories.history(rest, calendars), histories.history(own, calendars))
+        gone = [definitions[badge_id] for badge_id, asked in held[each.person_id] if badges.is_lost(change, asked)]
+        risks[each.person_id] = sorted(gone, key=badges.in_order)
     return risks

@@ -44,6 +44,7 @@ from webapp import clock
 from webapp.database import Instant, alone, analyze, clear, db, for_many, rows_changed, scratch
 from webapp.domain import badges, camps, standings
 from webapp.domain.accounts import Person, listed
+from webapp.domain.audit import Effect, EntryAward
 from webapp.domain.badges import Award, Badge, Criteria
 from webapp.domain.camps import Camp, Site
 from webapp.domain.records import Attendance, State, is_marked, is_visit
@@ -103,17 +104,19 @@ def settle(
     people: Select[tuple[UUID]] | None = None,
     *,
     dated_back: bool = False,
+    entry_id: UUID | None = None,
     progress: Callable[[int], object] = lambda _people: None,
 ) -> Settled:
     """Settle ``people`` (a query for their ids), or everybody, inside the caller's transaction.
 
     Badges that are due are awarded, as earned now or, ``dated_back``, when the camp that completed each
-    began. ``progress`` is told how many people each slice had.
+    began. What is awarded follows from an entry of the audit trail, if one is named. ``progress`` is told how
+    many people each slice had.
     """
     done = Settled()
     told = 0
     after: UUID | None = None
-    while after := settle_slice(after, people, done, dated_back=dated_back):
+    while after := settle_slice(after, people, done, dated_back=dated_back, entry_id=entry_id):
         progress(done.people - told)
         told = done.people
     for read_before in list(db.session.identity_map.values()):
@@ -123,14 +126,22 @@ def settle(
 
 
 def settle_slice(
-    after: UUID | None, people: Select[tuple[UUID]] | None, done: Settled, *, dated_back: bool = False
+    after: UUID | None,
+    people: Select[tuple[UUID]] | None,
+    done: Settled,
+    *,
+    dated_back: bool = False,
+    entry_id: UUID | None = None,
+    most: int = SLICE,
 ) -> UUID | None:
-    """Settle the next people after an id; the last of them, or nothing where there was nobody left."""
-    among = _choose(after, people, lock=True)
+    """Settle the next people after an id, at the ``most`` so many; the last of them, or nothing where there was
+    nobody left.
+    """
+    among = _choose(after, people, lock=True, most=most)
     if among is None:
         return None
     _fill_due(among)
-    _award(done, dated_back=dated_back)
+    _award(done, dated_back=dated_back, entry_id=entry_id)
     _restate(among)
     announce_all(select(chosen.c.person_id))
     done.people += among.number
@@ -185,10 +196,12 @@ def repair(*, progress: Callable[[int], object] = lambda _people: None) -> None:
 # --- choosing ------------------------------------------------------------------------------------
 
 
-def _choose(after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: bool = False) -> Slice | None:
+def _choose(
+    after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: bool = False, most: int = SLICE
+) -> Slice | None:
     """Choose the next slice of people after an id, or nothing where there is nobody."""
     clear(chosen, figure, due, begun)
-    ids = select(Person.id).order_by(Person.id).limit(SLICE)
+    ids = select(Person.id).order_by(Person.id).limit(most)
     if after:
         ids = ids.where(Person.id > after)
     if people is not None:
@@ -433,27 +446,53 @@ def _same_award() -> ColumnElement[bool]:
     return and_(Award.person_id == due.c.person_id, Award.badge_id == due.c.badge_id)
 
 
-def _award(done: Settled, *, dated_back: bool) -> None:
+def _is_moved() -> ColumnElement[bool]:
+    """The condition on an award that says another camp completes it; one of an older version keeps its own."""
+    now = select(Badge.version).where(Badge.id == Award.badge_id).scalar_subquery()
+    return and_(Award.camp_id != due.c.camp_id, Award.version == now)
+
+
+def _award(done: Settled, *, dated_back: bool, entry_id: UUID | None) -> None:
     """Award what is due to the chosen people, give back what was revoked, name the camps that complete."""
     now = clock.now()
+    is_back = exists().where(_same_award())
+    version = select(Badge.version).where(Badge.id == Award.badge_id).scalar_subquery()
+    rows_changed(update(Award).where(Award.revoked_at.is_not(None), is_back).values(version=version))
     returned = select(due).join(Award, _same_award()).where(Award.revoked_at.is_not(None))
+    if entry_id:
+        _enter(entry_id, Effect.RETURNED, returned)
     for person_id, badge_id, camp_id in db.session.execute(returned).all():
         badges.give_back(person_id, [badge_id], {badge_id: camp_id}, now)
         done.returned_badges += 1
-    moved = exists().where(_same_award(), Award.camp_id != due.c.camp_id)
+    moved = exists().where(_same_award(), _is_moved())
     camp_id = select(due.c.camp_id).where(_same_award()).scalar_subquery()
     done.moved_badges += rows_changed(update(Award).where(moved).values(camp_id=camp_id))
-    missing = select(due.c.person_id, due.c.badge_id, due.c.camp_id).where(~exists().where(_same_award()))
+    missing = (
+        select(due.c.person_id, due.c.badge_id, due.c.camp_id, Badge.version)
+        .join(Badge, Badge.id == due.c.badge_id)
+        .where(~exists().where(_same_award()))
+    )
     if dated_back:
         _fill_begun(missing)
         missing = missing.join(begun, begun.c.camp_id == due.c.camp_id).add_columns(begun.c.at)
     else:
         missing = missing.add_columns(literal(now, Instant))
-    columns = ["person_id", "badge_id", "camp_id", "earned_at"]
+    if entry_id:
+        _enter(entry_id, Effect.NEW, missing)
+    columns = ["person_id", "badge_id", "camp_id", "version", "earned_at"]
     new = rows_changed(insert(Award).from_select(columns, missing))
     if new > MANY:
         analyze(Award.__table__)
     done.new_badges += new
+
+
+def _enter(entry_id: UUID, effect: Effect, awards: Select[Any]) -> None:
+    """Enter awards, named by person and badge of :data:`due`, into the audit trail."""
+    named = awards.with_only_columns(
+        literal(entry_id, Uuid), due.c.person_id, due.c.badge_id, literal(effect.value, String)
+    )
+    columns = ["entry_id", "person_id", "badge_id", "effect"]
+    db.session.execute(insert(EntryAward).from_select(columns, named))
 
 
 def _fill_begun(missing: Select[Any]) -> None:
@@ -516,7 +555,7 @@ def _award_differences() -> Iterator[str]:
         .order_by(Person.book_no)
     )
     missing = named.where(~exists().where(stands))
-    moved = named.where(exists().where(stands, Award.camp_id != due.c.camp_id))
+    moved = named.where(exists().where(stands, _is_moved()))
     for word, query in (("is earned and not awarded", missing), ("names another camp than completed it", moved)):
         for book_no, badge in db.session.execute(query):
             yield f"book number {book_no}: {badge} {word}."

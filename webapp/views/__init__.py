@@ -14,8 +14,11 @@ from webapp.views import (
     health,
     home,
     installed,
+    job_words,
+    jobs,
     leaderboard,
     observed,
+    office,
     people,
     presentation,
     replica,
@@ -34,8 +37,13 @@ def init_app(app: OpenAPI) -> None:
     security.init_app(app)
     compression.init_app(app)
     presentation.init_app(app)
+    job_words.init_app(app)
     errors.init_app(app)
     replica.init_app(app)
-    for screen in (home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health):
+    screens = (
+        *(home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health),
+        *(office, jobs),
+    )
+    for screen in screens:
         app.register_blueprint(screen.blueprint)
     api.init_app(app)

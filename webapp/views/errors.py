@@ -5,18 +5,15 @@ import logging
 from flask import Flask, Response, current_app, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
-from webapp.database import db
+from webapp.database import LOST, db
 from webapp.domain.credentials import BusyError
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.views.security import from_htmx, signed_in, to_sign_in, wants_json
 
 log = logging.getLogger(__name__)
-
-LOST = (OperationalError, InterfaceError, PoolTimeoutError)  # how the database is lost, in the driver's words
 
 SAID = {
     400: ("That did not arrive as it should", "Nothing was changed. Go back, reload the page and try again."),

@@ -17,10 +17,9 @@ from flask import Response, current_app, request, stream_with_context
 from flask_login import current_user
 
 from webapp import clock, metrics
-from webapp.database import db
+from webapp.database import LOST, db
 from webapp.domain.credentials import person_of
 from webapp.signals import Listener
-from webapp.views.errors import LOST
 from webapp.views.security import viewer
 
 log = logging.getLogger(__name__)

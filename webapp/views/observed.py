@@ -4,13 +4,17 @@ import logging
 import re
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import quote
 from uuid import uuid4
 
+import ua_parser
 from flask import Flask, Response, current_app, g, request
 
 from webapp import logs, metrics
+from webapp.domain import audit
 from webapp.domain.attendance import Outcome
+from webapp.domain.audit import Actor
 
 log = logging.getLogger("webapp.requests")
 
@@ -24,6 +28,16 @@ def init_app(app: Flask) -> None:
     app.after_request(_end)
 
 
+@lru_cache(maxsize=1024)
+def device_of(user_agent: str) -> str:
+    """What a browser or script says it is, in words such as “Chrome Mobile, Android”."""
+    if not user_agent:
+        return "unknown device"
+    found = ua_parser.parse(user_agent[:400])
+    parts = [part.family for part in (found.user_agent, found.os) if part and part.family != "Other"]
+    return ", ".join(parts) or "".join(letter for letter in user_agent[:40] if letter.isprintable())
+
+
 def count_marks(door: str, outcomes: Iterable[Outcome]) -> None:
     """Count what was carried out and committed; ``door`` is ``api``, ``form`` or ``phone``."""
     new = [len(outcome.badges.new) for outcome in outcomes]
@@ -34,6 +48,8 @@ def _begin() -> None:
     g.began = time.perf_counter()
     told = request.headers.get("X-Request-ID", "") if current_app.config["TRUSTED_PROXIES"] else ""
     logs.request_id.set(told if SANE.fullmatch(told) else uuid4().hex)
+    # Until it is known who asks, nobody does; the thread may have served somebody else before.
+    audit.act(Actor(None, device_of(request.headers.get("User-Agent", ""))))
 
 
 def _end(response: Response) -> Response:

@@ -27,6 +27,7 @@ MENUS: dict[Role, list[tuple[str, str, str]]] = {
         ("leaderboard.index", "Leaderboard", "chart"),
         ("roll_call.today", "Roll call", "check"),
         ("people.index", "People", "people"),
+        ("office.index", "Office", "desk"),
     ],
 }
 

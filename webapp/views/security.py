@@ -1,6 +1,7 @@
 """Who is asking, what they may see, and what the browser is told to refuse."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -12,6 +13,7 @@ from flask_limiter.util import get_remote_address
 from flask_login import LoginManager, current_user
 from flask_wtf import CSRFProtect
 
+from webapp.domain import audit
 from webapp.domain.accounts import Person, Role
 from webapp.domain.credentials import person_of, session_key
 
@@ -85,7 +87,15 @@ def init_app(app: Flask) -> None:
 
 def _load(key: str) -> SessionPerson | None:
     person = person_of(key)
-    return SessionPerson(person) if person else None
+    if person is None:
+        return None
+    acts(person)
+    return SessionPerson(person)
+
+
+def acts(person: Person) -> None:
+    """Whatever this request changes, the audit trail says who did it."""
+    audit.act(replace(audit.actor(), by_id=person.id))
 
 
 def viewer() -> Person:

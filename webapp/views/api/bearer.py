@@ -14,7 +14,7 @@ from webapp.domain.accounts import Person, Role
 from webapp.domain.credentials import person_of_token
 from webapp.views.api.schemas import ErrorAnswer
 from webapp.views.errors import answer
-from webapp.views.security import secret
+from webapp.views.security import acts, secret
 
 P = ParamSpec("P")
 
@@ -52,6 +52,7 @@ def permits(*roles: Role, self_too: bool = False) -> Callable[[Callable[P, Respo
             if person.role not in roles and not (self_too and named_id == person.id):
                 return answer(403, "Your account may not do this.")
             g.bearer = person
+            acts(person)
             return view(*args, **_validate_request(*models, path_kwargs=kwargs))
 
         permitted.permission = roles  # type: ignore[attr-defined]

@@ -1,0 +1,208 @@
+"""The audit trail: who did what to whom, when and from which device, and which awards followed.
+
+An entry is written in the transaction of the change, and never altered afterwards. It names people, camps
+and badges by their ids alone, so that who is anonymised is gone from it, too.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from sqlalchemy import Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp import clock
+from webapp.database import Instant, Model, choice, insert_rows
+
+LONGEST_DEVICE = 80  # characters
+
+
+class Action(StrEnum):
+    """What can be done."""
+
+    # at a camp
+    PRESENT = "present"
+    EXCUSED = "excused"
+    ABSENT = "absent"
+    UNDONE = "undone"
+    SIGNED_UP = "signed_up"
+    COMING = "coming"
+    NOT_COMING = "not_coming"
+    LEFT = "left"
+    STAYED = "stayed"
+    CLOSED = "closed"
+    REOPENED = "reopened"
+    EVALUATED = "evaluated"
+    # people
+    PERSON_ADDED = "person_added"
+    PERSON_CHANGED = "person_changed"
+    ROLE_CHANGED = "role_changed"
+    DEACTIVATED = "deactivated"
+    REACTIVATED = "reactivated"
+    LINK_MADE = "link_made"
+    PASSWORD_SET = "password_set"  # noqa: S105 - a word
+    CARD_REPLACED = "card_replaced"
+    DATA_DOWNLOADED = "data_downloaded"
+    ANONYMISED = "anonymised"
+    OPTED_OUT = "opted_out"
+    OPTED_IN = "opted_in"
+    # the calendar
+    SITE_ADDED = "site_added"
+    SITE_CHANGED = "site_changed"
+    CAMP_ADDED = "camp_added"
+    CAMP_CHANGED = "camp_changed"
+    CAMP_CANCELLED = "camp_cancelled"
+    CAMP_REINSTATED = "camp_reinstated"
+    # badges
+    BADGE_ADDED = "badge_added"
+    BADGE_CHANGED = "badge_changed"
+    BADGE_RETIRED = "badge_retired"
+    BADGE_REINSTATED = "badge_reinstated"
+    BACKFILLED = "backfilled"
+    # the whole
+    IMPORTED = "imported"
+    PEOPLE_IMPORTED = "people_imported"
+    EXPORTED = "exported"
+    SETTINGS_CHANGED = "settings_changed"
+
+
+class Effect(StrEnum):
+    """What became of an award."""
+
+    NEW = "new"
+    RETURNED = "returned"
+    REVOKED = "revoked"
+
+
+class Consequence(NamedTuple):
+    """One award that followed from what was done."""
+
+    person_id: UUID
+    badge_id: UUID
+    effect: Effect
+
+
+class Entry(Model):
+    """One thing done. No keys lead to people, camps and badges: the trail tells what was, whatever became of them."""
+
+    __tablename__ = "entry"
+    __table_args__ = (
+        Index(None, "at"),
+        Index(None, "person_id", "at"),
+        Index(None, "by_id", "at"),
+        Index(None, "camp_id", "at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant)
+    by_id: Mapped[UUID | None]
+    """Nobody where the command line or the product itself did it."""
+    device: Mapped[str] = mapped_column(String(LONGEST_DEVICE))
+    action: Mapped[Action] = mapped_column(choice(Action, "action", length=24))
+    person_id: Mapped[UUID | None]
+    camp_id: Mapped[UUID | None]
+    badge_id: Mapped[UUID | None]
+    job_id: Mapped[UUID | None]
+    details: Mapped[str] = mapped_column(Text)
+    """What else is known of it, as JSON: never anybody's name."""
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """:attr:`details`, read."""
+        found: dict[str, object] = json.loads(self.details)
+        return found
+
+
+class EntryAward(Model):
+    """An award that followed from an entry."""
+
+    __tablename__ = "entry_award"
+    __table_args__ = (Index(None, "person_id", "badge_id"),)
+
+    entry_id: Mapped[UUID] = mapped_column(primary_key=True)
+    person_id: Mapped[UUID] = mapped_column(primary_key=True)
+    badge_id: Mapped[UUID] = mapped_column(primary_key=True)
+    effect: Mapped[Effect] = mapped_column(choice(Effect, "effect"), primary_key=True)
+    """An import may take an award away and, a row later, give it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts at present, from which device, and in which job if it is one's."""
+
+    by_id: UUID | None = None
+    device: str = "command line"
+    job_id: UUID | None = None
+
+
+_acting: ContextVar[Actor] = ContextVar("acting", default=Actor())  # noqa: B039 - frozen
+
+
+def act(actor: Actor) -> None:
+    """From now on this thread acts for somebody: until it is told otherwise."""
+    _acting.set(actor)
+
+
+def actor() -> Actor:
+    """Who acts at present."""
+    return _acting.get()
+
+
+@contextmanager
+def acting(actor: Actor) -> Iterator[None]:
+    """For the block, this thread acts for somebody."""
+    token = _acting.set(actor)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
+def note(
+    action: Action,
+    *,
+    by_id: UUID | None = None,
+    person_id: UUID | None = None,
+    camp_id: UUID | None = None,
+    badge_id: UUID | None = None,
+    details: Mapping[str, object] | None = None,
+    awards: Iterable[Consequence] = (),
+    entry_id: UUID | None = None,
+) -> UUID:
+    """Write an entry in the running transaction; its id. Who acts at present did it, unless ``by_id`` says
+    otherwise. ``details`` are facts of JSON, never anybody's name. ``entry_id`` is given where awards followed
+    before it could be said what was done.
+    """
+    now = actor()
+    entry_id = entry_id or uuid4()
+    entry = {
+        "id": entry_id,
+        "at": clock.now(),
+        "by_id": by_id or now.by_id,
+        "device": now.device[:LONGEST_DEVICE],
+        "action": action,
+        "person_id": person_id,
+        "camp_id": camp_id,
+        "badge_id": badge_id,
+        "job_id": now.job_id,
+        "details": json.dumps(details or {}, default=str),
+    }
+    insert_rows(Entry.__table__, [entry])
+    follow(entry_id, awards)
+    return entry_id
+
+
+def follow(entry_id: UUID, awards: Iterable[Consequence]) -> None:
+    """Enter what followed from an entry of the running transaction or job."""
+    rows = [
+        {"entry_id": entry_id, "person_id": award.person_id, "badge_id": award.badge_id, "effect": award.effect}
+        for award in awards
+    ]
+    if rows:
+        insert_rows(EntryAward.__table__, rows)

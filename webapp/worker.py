@@ -1,0 +1,155 @@
+"""The queue of jobs and the worker that does them.
+
+The queue (huey: a file of SQLite beside an embedded installation, else PostgreSQL or Redis) only carries the
+ids of jobs to look at, so it may lose one or hold one twice: a job is done by whoever holds its lock, a
+worker that starts looks through all that are open, and looks again every minute.
+"""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+from flask import Flask, current_app
+from huey import PostgresHuey, RedisHuey, SqliteHuey, crontab
+from huey.api import Huey
+from huey.exceptions import HueyException
+from redis import RedisError
+from sqlalchemy import Engine
+
+from webapp.database import LOST, db, is_sqlite, only_one, writing
+from webapp.domain import audit, jobs
+from webapp.domain.audit import Actor
+from webapp.domain.errors import DomainError
+from webapp.domain.jobs import Job, Kind, Status
+
+log = logging.getLogger(__name__)
+
+NAME = "camp-badges"
+DEVICE = "background job"
+
+Batch = Callable[[Job], bool]
+"""Does the next batch of a job in the running transaction, and notes in it how far it is; whether there is more."""
+
+BATCHES: Mapping[Kind, Batch] = {}
+
+
+def queue() -> Huey:
+    """The application's queue, opened with its first use: the database may come up later than the application."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    with _opening:
+        if "jobs" not in app.extensions:
+            app.extensions["jobs"] = _open(app)
+    found: Huey = app.extensions["jobs"]
+    return found
+
+
+_opening = threading.Lock()
+
+
+def _connect(engine: Engine) -> psycopg.Connection:
+    """As all others are made, so that it finds the server that may be written to."""
+    pooled = engine.raw_connection()
+    connection = pooled.driver_connection
+    pooled.detach()
+    assert isinstance(connection, psycopg.Connection)
+    connection.autocommit = True
+    return connection
+
+
+def _open(app: Flask) -> Huey:
+    url, instance = app.config["JOBS_URL"], Path(app.instance_path)
+    opened: Huey
+    if url:
+        opened = RedisHuey(NAME, url=url, results=False)
+    elif not is_sqlite():
+        opened = PostgresHuey(NAME, connection=partial(_connect, db.engine), results=False)
+    else:
+        instance.mkdir(parents=True, exist_ok=True)
+        opened = SqliteHuey(NAME, filename=str(instance / "jobs.db"), results=False)
+
+    def look() -> None:
+        with app.app_context():
+            enqueue_open()
+
+    def do(job_id: str) -> None:
+        with app.app_context():
+            run(UUID(job_id))
+
+    opened.periodic_task(crontab(), name="look")(look)
+    opened.on_startup(name="look")(look)
+    app.extensions["run job"] = opened.task(name="run")(do)
+    return opened
+
+
+def enqueue(job_id: UUID) -> None:
+    """Tell a worker of a job, once its row is committed. Where the queue cannot be reached it is found later."""
+    try:
+        queue()
+        current_app.extensions["run job"](str(job_id))
+    except (HueyException, OSError, psycopg.Error, sqlite3.Error, RedisError, *LOST) as error:
+        log.warning("a job could not be put into the queue, and is found by the next look: %s", error)
+
+
+def enqueue_open() -> None:
+    """Tell the workers of every job that is not over: its worker may have died, or never have heard of it."""
+    try:
+        found = jobs.open_jobs()
+    finally:
+        db.session.remove()
+    for job_id in found:
+        enqueue(job_id)
+
+
+def run(job_id: UUID) -> None:
+    """Do a job to its end, a transaction a batch, unless another worker is at it."""
+    with only_one(f"job {job_id}") as ours:
+        if not ours:
+            return
+        try:
+            while _next(job_id):
+                pass
+        except LOST:
+            log.warning("job %s lost the database, and goes on with the next look", job_id)
+        finally:
+            db.session.remove()
+
+
+def _next(job_id: UUID) -> bool:
+    """Do the next batch of a job; whether there is more to do."""
+    try:
+        with writing():
+            job = jobs.by_id(job_id)
+            if job is None or not job.is_open:
+                return False
+            if job.cancel_asked_at:
+                jobs.end(job, Status.CANCELLED)
+                return False
+            if job.status is Status.QUEUED:
+                jobs.begin(job)
+                return True
+            with audit.acting(Actor(job.by_id, DEVICE, job.id)):
+                more = BATCHES[job.kind](job)
+            jobs.went_on(job)
+            if not more:
+                jobs.end(job, Status.DONE)
+            return more
+    except LOST:
+        raise
+    except DomainError as error:
+        _fail(job_id, str(error))
+    except Exception:
+        log.exception("job %s failed", job_id)
+        _fail(job_id, "Something went wrong here; it is in the log. What was done until then stands.")
+    return False
+
+
+def _fail(job_id: UUID, problem: str) -> None:
+    with writing():
+        job = jobs.by_id(job_id)
+        if job and job.is_open:
+            jobs.end(job, Status.FAILED, problem)
