@@ -1,6 +1,6 @@
 """Everything that is measured, in one run on one machine: ``python -m benchmarks [--quick] [--json FILE] [PART …]``.
 
-Parts: marks, pages, settling, import, live, phone; all of them where none is named. The organisations are made once
+Parts: marks, growth, pages, settling, import, live, phone; all of them where none is named. The organisations are made once
 and kept in ``build/benchmarks``; the full ones take about half an hour and 20 GB. Nothing else should run meanwhile.
 """
 
@@ -53,7 +53,8 @@ def main() -> None:
     postgres = Postgres(folder / "postgres")
     large = QUICK if asked.quick else FULL
     parts = {
-        "marks": lambda: marks.all_figures(postgres, asked.quick),
+        "marks": lambda: marks.measure(postgres, asked.quick),
+        "growth": lambda: marks.measure_growth(postgres, large, 200 if asked.quick else 600),
         "pages": lambda: pages.measure(postgres, large),
         "settling": lambda: bulk.measure_settling(postgres, large),
         "import": lambda: bulk.measure_import(postgres, 20_000 if asked.quick else 1_000_000),

@@ -162,6 +162,17 @@ def fill(app: Flask, shape: Shape) -> None:
             connection.execute(text("VACUUM ANALYZE"))
 
 
+def hold_today(app: Flask) -> None:
+    """See to it that each site has a camp today: an organisation filled yesterday has none."""
+    with app.app_context():
+        held = {camp.site_id for camp in camps.camps_of_today()}
+        for site in camps.sites():
+            if site.id not in held:
+                with writing():
+                    camps.add_camp(site, "Camp", site.today)
+        db.session.remove()
+
+
 def settle(app: Flask) -> None:
     """Awards and standings of everybody."""
     after = None
@@ -265,14 +276,15 @@ def camp_of_today() -> camps.Camp:
 
 
 def people_to_mark(number: int) -> list[tuple[UUID, UUID]]:
-    """People from all over the ids who are not marked today, each with today's camp of a site they know."""
+    """People from all over the ids who are marked nowhere today, each with today's camp of a site they know."""
     todays = select(camps.Camp.id).where(camps.Camp.id.in_([camp.id for camp in camps.camps_of_today()]))
     rows = db.session.execute(
         text(
             "SELECT DISTINCT ON (person.id) person.id, camp.id FROM (SELECT id FROM person WHERE role = 'volunteer'"
-            " ORDER BY id LIMIT :number) AS person JOIN attendance ON attendance.person_id = person.id"
+            " ORDER BY id LIMIT 20000) AS person JOIN attendance ON attendance.person_id = person.id"
             " JOIN camp ON camp.site_id = attendance.site_id AND camp.id = ANY(:todays)"
-            " WHERE NOT EXISTS (SELECT 1 FROM attendance AS marked WHERE marked.person_id = person.id AND marked.camp_id = camp.id)"
+            " WHERE NOT EXISTS (SELECT 1 FROM attendance AS marked WHERE marked.person_id = person.id AND marked.camp_id = ANY(:todays))"
+            " LIMIT :number"
         ),
         {"number": number, "todays": list(db.session.scalars(todays))},
     )

@@ -30,6 +30,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    union,
     update,
 )
 from sqlalchemy.sql.elements import ColumnElement
@@ -348,10 +349,10 @@ def _touched(new_dates: Mapping[UUID, date]) -> Select[tuple[UUID]]:
     """Whose badges and standings the import may have changed: whom it names, and whose runs at a site go on
     over dates that its calendar did not have.
     """
-    named = Person.book_no.in_(select(staged.c.book_no))
+    named = select(Person.id).where(Person.book_no.in_(select(staged.c.book_no)))
     later = [
-        and_(Attendance.site_id == site_id, Attendance.camp_date > first, is_marked())
+        select(Attendance.person_id).where(Attendance.site_id == site_id, Attendance.camp_date > first, is_marked())
         for site_id, first in new_dates.items()
     ]
-    others = Person.id.in_(select(Attendance.person_id).where(or_(false(), *later)))
-    return select(Person.id).where(or_(named, others))
+    # Not one condition or the other: PostgreSQL would go through the whole of a large list with each person.
+    return select(union(named, *later).subquery().c.id)

@@ -34,7 +34,7 @@ def mark(path: PersonPath, body: AttendanceBody) -> Response:
     """At today's camp, in one transaction with the badges it earns. Repeating it changes nothing."""
     with writing():
         # The camp is held before the person, as everywhere.
-        camp = camps.hold_only_camp_of_today() if body.camp_id is None else camps.by_id(body.camp_id)
+        camp = camps.hold_only_camp_of_today() if body.camp_id is None else camps.hold_by_id(body.camp_id)
         if body.camp_id and camp is None:
             return answer(404, "There is no camp with this id.")
         person = accounts.hold(path.user_id) if camp else accounts.by_id(path.user_id)
