@@ -186,6 +186,12 @@ def relist(person: Somebody) -> None:
     record(changes)
 
 
+def rename(person: Somebody) -> None:
+    """Repeat somebody's new name, by which they stand among equals."""
+    named = update(Standing).where(Standing.person_id == person.id)
+    db.session.execute(named.values(search_name=person.search_name))
+
+
 def note(changes: Tally, board: Board, before: Figures | None, after: Figures | None) -> None:
     """Count into ``changes`` that somebody listed went from some figures on a board to others, or came, or went."""
     for measure in Measure:
