@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, Model, choice, db, first_time, one_at_a_time, together
+from webapp.database import Instant, Model, choice, db, first_time, insert_rows, one_at_a_time, together
 from webapp.domain import audit, standings
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
@@ -132,8 +132,31 @@ def add_person(
         raise InvalidError(f"{book_no} cannot be a book number: they go from 1 to {LARGEST_BOOK_NO:,}.")
     if by_book_no(book_no):
         raise ConflictError(f"Book number {book_no} belongs to somebody already.")
-    person = Person(
-        id=person_id or uuid4(),
+    person = _new(book_no, name, role)
+    person.id = person_id or person.id
+    db.session.add(person)
+    db.session.flush()
+    _enter([person])
+    return person
+
+
+def add_people(people: Sequence[tuple[int, str, Role]]) -> int:
+    """Add those of some people, each a book number, a good name and a role, whose number is nobody's yet; how
+    many that were.
+    """
+    one_at_a_time("giving out book numbers")
+    taken = set(db.session.scalars(select(Person.book_no).where(Person.book_no.in_([each[0] for each in people]))))
+    added = [_new(*each) for each in people if each[0] not in taken]
+    columns = Person.__table__.c.keys()
+    with together():
+        insert_rows(Person.__table__, [{name: getattr(person, name) for name in columns} for person in added])
+    _enter(added)
+    return len(added)
+
+
+def _new(book_no: int, name: str, role: Role) -> Person:
+    return Person(
+        id=uuid4(),
         book_no=book_no,
         name=name,
         search_name=fold(name),
@@ -142,13 +165,16 @@ def add_person(
         opted_out=False,
         session_no=1,
         card_no=1,
+        created_at=clock.now(),
     )
-    db.session.add(person)
-    db.session.flush()
+
+
+def _enter(people: Sequence[Person]) -> None:
+    """What belongs to new people besides their row."""
     with together():
-        standings.enter([person])
-        audit.note(Action.PERSON_ADDED, person_id=person.id, details={"book_no": book_no, "role": role})
-    return person
+        standings.enter(people)
+        details = {person.id: {"book_no": person.book_no, "role": person.role} for person in people}
+        audit.note_each(Action.PERSON_ADDED, details)
 
 
 def by_book_no(book_no: int) -> Person | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import select
 
-from webapp.database import db, one_at_a_time
+from webapp.database import db
 from webapp.domain import accounts, audit, jobs
 from webapp.domain.accounts import Person, Role, clean_name, parse_book_no
 from webapp.domain.audit import Action
@@ -30,7 +30,7 @@ LARGEST_FILE = 1_000_000  # bytes: some 40,000 people
 REQUIRED = ("book_no", "name")
 OPTIONAL = ("role",)
 SEPARATORS = ",;\t"  # Excel writes the one that the computer's country has
-TOGETHER = 200  # people in one transaction; each takes some milliseconds
+TOGETHER = 200  # people in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +121,10 @@ def store(job: Job) -> bool:
     upload = db.session.get(Upload, (job.id, part))
     if upload is None:
         raise InvalidError("The file is not here any more. Choose it again; who was added stays.")
-    people = json.loads(upload.content)
-    one_at_a_time("giving out book numbers")
-    taken = _people([book_no for book_no, _, _ in people])
-    new = [each for each in people if each[0] not in taken]  # somebody may have been added meanwhile
-    for book_no, name, role in new:
-        accounts.add_person(name, book_no=book_no, role=Role(role or Role.VOLUNTEER))
+    people = [(book_no, name, Role(role or Role.VOLUNTEER)) for book_no, name, role in json.loads(upload.content)]
+    new = accounts.add_people(people)  # others may have been added meanwhile
     db.session.delete(upload)
-    job.add(new_people=len(new), unchanged=len(people) - len(new))
+    job.add(new_people=new, unchanged=len(people) - new)
     job.done += len(people)
     job.cursor = str(part + 1)
     if job.total is not None and job.done < job.total:
