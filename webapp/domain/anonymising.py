@@ -6,11 +6,11 @@ Names of camps, sites, badges and of the organisation are not the person's, even
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import String, cast, delete, or_, select, update
+from sqlalchemy import String, and_, cast, delete, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -22,14 +22,15 @@ from webapp.domain.audit import Action
 from webapp.domain.badges import Revocation
 from webapp.domain.credentials import PasswordLink
 from webapp.domain.errors import ConflictError
-from webapp.domain.jobs import LONGEST_PROBLEM, OPEN, Job, Kind, Upload
+from webapp.domain.jobs import LONGEST_PROBLEM, OPEN, Job, Kind, Status, Upload
 from webapp.domain.operations import Operation
 from webapp.domain.records import LONGEST_REASON, Attendance
 from webapp.domain.uploads import UploadProblem, UploadRow
 
 FORMER = "Former volunteer"
-OVERLAP = 1_000  # letters looked at again, lest a name be cut in two by the parts of a file
 READS_FILES = (Kind.IMPORT_CHECK, Kind.IMPORT, Kind.PEOPLE_IMPORT)
+OVER = (Status.DONE, Status.FAILED, Status.CANCELLED)
+ARRIVES_WITHIN = timedelta(hours=1)
 
 Clean = Callable[[str], str]
 """A text without the names of who is anonymised."""
@@ -57,7 +58,11 @@ def anonymise(person: Person) -> None:
 
 
 def _wait_for_files() -> None:
-    reading = select(Job.id).where(Job.kind.in_(READS_FILES), Job.status.in_(OPEN))
+    """Raises :class:`ConflictError` while a file arrives or is read. One that has not arrived after so long
+    never will.
+    """
+    arriving = and_(Job.status.not_in(OVER), Job.created_at > clock.now() - ARRIVES_WITHIN)
+    reading = select(Job.id).where(Job.kind.in_(READS_FILES), or_(Job.status.in_(OPEN), arriving))
     if db.session.scalar(reading.limit(1)):
         raise ConflictError(
             "A file is being imported at the moment, and may name this person. Wait until it is through, then try "
@@ -136,26 +141,19 @@ def _clean_column(
 
 
 def _clean_uploads(person: Person, names: Collection[str], clean: Clean) -> None:
-    """Rows that wait to be imported keep their number, which is what counts. A raw file that names them is
-    not kept: what it was read for is done.
+    """Rows that wait to be imported keep their number, which is what counts. Raw files are not kept: what they
+    were read for is done, or failed. Then it is not tried again, which would take what is left for the whole.
     """
     rows = update(UploadRow).where(UploadRow.book_no == person.book_no)
     db.session.execute(rows.values(name=FORMER))
     _clean_column(UploadProblem.reason, names, clean, 300)
-    for job_id in db.session.scalars(select(Upload.job_id).distinct()).all():
-        if any(clean(text) != text for text in _texts(job_id)):
-            db.session.execute(delete(Upload).where(Upload.job_id == job_id))
-
-
-def _texts(job_id: UUID) -> Iterator[str]:
-    """A raw file, some of it at a time."""
-    before = ""
-    parts = select(Upload.part).where(Upload.job_id == job_id).order_by(Upload.part)
-    for part in db.session.scalars(parts).all():
-        content = db.session.scalar(select(Upload.content).where(Upload.job_id == job_id, Upload.part == part)) or b""
-        text = before + content.decode(errors="replace")
-        yield text
-        before = text[-OVERLAP:]
+    raw = select(Upload.job_id).distinct()
+    db.session.execute(
+        update(Job)
+        .where(Job.id.in_(raw), Job.status.not_in((Status.DONE, Status.CANCELLED)))
+        .values(status=Status.CANCELLED, problem="Its file is not kept any more. Choose it again.")
+    )
+    db.session.execute(delete(Upload))
 
 
 def _clean_jobs(clean: Clean) -> None:
