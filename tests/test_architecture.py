@@ -33,6 +33,9 @@ DOMAIN = (
     "history_file",
     "uploads",
     "imports",
+    "people_file",
+    "anonymising",
+    "own_data",
     "demo",
 )
 LAYERS = (

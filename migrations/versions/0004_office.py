@@ -60,6 +60,7 @@ def upgrade() -> None:
         "password_link",
         sa.Column("person_id", sa.Uuid, sa.ForeignKey("person.id"), primary_key=True),
         sa.Column("digest", sa.String(64), nullable=False, unique=True),
+        sa.Column("session_no", sa.Integer, nullable=False),
         sa.Column("expires_at", INSTANT, nullable=False),
         sa.Column("made_by_id", sa.Uuid, sa.ForeignKey("person.id"), nullable=False),
         **create,

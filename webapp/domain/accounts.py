@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, Model, choice, db, first_time, one_at_a_time, together
+from webapp.database import Instant, Model, choice, db, first_time, insert_rows, one_at_a_time, together
 from webapp.domain import audit, standings
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
@@ -60,6 +60,11 @@ class Person(Model):
     def may_mark(self) -> bool:
         """Coordinators and admins mark attendance and open anyone's cabinet."""
         return self.role in (Role.COORDINATOR, Role.ADMIN)
+
+    @property
+    def is_anonymised(self) -> bool:
+        """Whether they were forgotten as they wished. That is for good."""
+        return self.anonymised_at is not None
 
     @property
     def is_listed(self) -> bool:
@@ -120,15 +125,38 @@ def add_person(
     Raises :class:`InvalidError` for a bad name or number, :class:`ConflictError` for a book number in use.
     """
     name = clean_name(name)
+    one_at_a_time("giving out book numbers")  # also those that were chosen: two may choose the same
     if book_no is None:
-        one_at_a_time("giving out book numbers")
         book_no = (db.session.scalar(select(func.max(Person.book_no))) or 0) + 1
     if not 1 <= book_no <= LARGEST_BOOK_NO:
         raise InvalidError(f"{book_no} cannot be a book number: they go from 1 to {LARGEST_BOOK_NO:,}.")
     if by_book_no(book_no):
         raise ConflictError(f"Book number {book_no} belongs to somebody already.")
-    person = Person(
-        id=person_id or uuid4(),
+    person = _new(book_no, name, role)
+    person.id = person_id or person.id
+    db.session.add(person)
+    db.session.flush()
+    _enter([person])
+    return person
+
+
+def add_people(people: Sequence[tuple[int, str, Role]]) -> int:
+    """Add those of some people, each a book number, a good name and a role, whose number is nobody's yet; how
+    many that were.
+    """
+    one_at_a_time("giving out book numbers")
+    taken = set(db.session.scalars(select(Person.book_no).where(Person.book_no.in_([each[0] for each in people]))))
+    added = [_new(*each) for each in people if each[0] not in taken]
+    columns = Person.__table__.c.keys()
+    with together():
+        insert_rows(Person.__table__, [{name: getattr(person, name) for name in columns} for person in added])
+    _enter(added)
+    return len(added)
+
+
+def _new(book_no: int, name: str, role: Role) -> Person:
+    return Person(
+        id=uuid4(),
         book_no=book_no,
         name=name,
         search_name=fold(name),
@@ -137,13 +165,16 @@ def add_person(
         opted_out=False,
         session_no=1,
         card_no=1,
+        created_at=clock.now(),
     )
-    db.session.add(person)
-    db.session.flush()
+
+
+def _enter(people: Sequence[Person]) -> None:
+    """What belongs to new people besides their row."""
     with together():
-        standings.enter([person])
-        audit.note(Action.PERSON_ADDED, person_id=person.id, details={"book_no": book_no, "role": role})
-    return person
+        standings.enter(people)
+        details = {person.id: {"book_no": person.book_no, "role": person.role} for person in people}
+        audit.note_each(Action.PERSON_ADDED, details)
 
 
 def by_book_no(book_no: int) -> Person | None:
@@ -205,12 +236,100 @@ def end_sessions(person: Person) -> None:
 
 
 def deactivate(person: Person) -> None:
-    """Switch an account off: sessions and tokens end, the history stays, leaderboards forget them."""
-    hold(person.id)  # whoever opts out at the same moment is not overlooked
+    """Switch an account off: sessions, tokens and links end, the history stays, leaderboards forget them.
+
+    Raises :class:`ConflictError` for the last active admin.
+    """
+    one_at_a_time(_ADMINS)
+    person = hold(person.id) or person  # whoever opts out at the same moment is not overlooked
+    if not person.is_active:
+        return
+    _leave_an_admin(person)
     person.is_active = False
     end_sessions(person)
     standings.relist(person)
     audit.note(Action.DEACTIVATED, person_id=person.id)
+
+
+def reactivate(person: Person) -> None:
+    """Switch an account on again: everything is as it was, but for sessions and links.
+
+    Raises :class:`ConflictError` where somebody is anonymised.
+    """
+    person = hold(person.id) or person
+    must_be_known(person)
+    if person.is_active:
+        return
+    person.is_active = True
+    db.session.flush()
+    standings.relist(person)
+    announce(person.id)
+    audit.note(Action.REACTIVATED, person_id=person.id)
+
+
+def rename(person: Person, name: str) -> None:
+    """Give somebody the name they go by.
+
+    Raises :class:`InvalidError` for a bad name, :class:`ConflictError` where somebody is anonymised.
+    """
+    name = clean_name(name)
+    person = hold(person.id) or person
+    must_be_known(person)
+    if person.name == name:
+        return
+    call(person, name)
+    audit.note(Action.PERSON_CHANGED, person_id=person.id, details={"changed": ["name"]})
+
+
+def call(person: Person, name: str) -> None:
+    """Store a name, and whatever is made of it. The person is held."""
+    person.name, person.search_name = name, fold(name)
+    db.session.flush()
+    standings.rename(person)
+    announce(person.id)
+
+
+def change_role(person: Person, role: Role) -> None:
+    """Let somebody do what another account role may. Who may do less from now on has to sign in again.
+
+    Raises :class:`ConflictError` for the last active admin, and where somebody is anonymised.
+    """
+    one_at_a_time(_ADMINS)
+    person = hold(person.id) or person
+    must_be_known(person)
+    if person.role is role:
+        return
+    _leave_an_admin(person)
+    before, person.role = person.role, role
+    db.session.flush()
+    standings.relist(person)
+    ranks = list(Role)
+    if ranks.index(role) < ranks.index(before):
+        end_sessions(person)  # open pages may show what is not for them any more
+    audit.note(Action.ROLE_CHANGED, person_id=person.id, details={"before": before, "role": role})
+
+
+_ADMINS = "deciding who is an admin"
+
+
+def _leave_an_admin(person: Person) -> None:
+    """Somebody is about to be no active admin any more. Whoever decides that at the same moment comes before
+    or after, so that two who take the role from each other do not both succeed.
+    """
+    if person.role is not Role.ADMIN or not person.is_active:
+        return
+    others = select(Person.id).where(Person.role == Role.ADMIN, Person.is_active, Person.id != person.id)
+    if db.session.scalar(others.limit(1)) is None:
+        raise ConflictError(
+            f"{person.name} is the only admin whose account is on. Make somebody else an admin first. "
+            "Nothing was changed."
+        )
+
+
+def must_be_known(person: Person) -> None:
+    """Raises :class:`ConflictError` where somebody is anonymised, which nothing takes back."""
+    if person.is_anonymised:
+        raise ConflictError("This person was anonymised, which is for good. Nothing was changed.")
 
 
 def opt_out(person: Person, out: bool = True) -> None:
@@ -250,8 +369,12 @@ def find_listed(query: str, most: int) -> list[Person]:
     return list(db.session.scalars(find(query).where(listed()).limit(most)))
 
 
-def find(query: str = "", role: Role | None = None) -> Select[tuple[Person]]:
-    """The query for the people that match, and have the account role where one is given."""
+def find(query: str = "", role: Role | None = None, *, active: bool | None = None) -> Select[tuple[Person]]:
+    """The query for the people that match, and have the account role where one is given; with ``active`` those
+    whose account is on, or off.
+    """
     found = search(query)
     people = select(Person).where(found.condition).order_by(*found.order)
-    return people.where(Person.role == role) if role else people
+    if role:
+        people = people.where(Person.role == role)
+    return people if active is None else people.where(Person.is_active == active)

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import Index, String, Text
@@ -179,23 +179,35 @@ def note(
     otherwise. ``details`` are facts of JSON, never anybody's name. ``entry_id`` is given where awards followed
     before it could be said what was done.
     """
-    now = actor()
-    entry_id = entry_id or uuid4()
-    entry = {
-        "id": entry_id,
-        "at": clock.now(),
-        "by_id": by_id or now.by_id,
-        "device": now.device[:LONGEST_DEVICE],
-        "action": action,
-        "person_id": person_id,
-        "camp_id": camp_id,
-        "badge_id": badge_id,
-        "job_id": now.job_id,
-        "details": json.dumps(details or {}, default=str),
-    }
+    entry = _row(action, details) | {"person_id": person_id, "camp_id": camp_id, "badge_id": badge_id}
+    entry_id = entry["id"] = entry_id or entry["id"]
+    entry["by_id"] = by_id or entry["by_id"]
     insert_rows(Entry.__table__, [entry])
     follow(entry_id, awards)
     return entry_id
+
+
+def note_each(action: Action, people: Mapping[UUID, Mapping[str, object]]) -> None:
+    """As :func:`note`, for many people at once, by their ids, each with the details of their own."""
+    entries = [_row(action, details) | {"person_id": person_id} for person_id, details in people.items()]
+    insert_rows(Entry.__table__, entries)
+
+
+def _row(action: Action, details: Mapping[str, object] | None) -> dict[str, Any]:
+    """An entry about nobody and nothing yet."""
+    now = actor()
+    return {
+        "id": uuid4(),
+        "at": clock.now(),
+        "by_id": now.by_id,
+        "device": now.device[:LONGEST_DEVICE],
+        "action": action,
+        "person_id": None,
+        "camp_id": None,
+        "badge_id": None,
+        "job_id": now.job_id,
+        "details": json.dumps(details or {}, default=str),
+    }
 
 
 def follow(entry_id: UUID, awards: Iterable[Consequence]) -> None:

@@ -1,27 +1,33 @@
 """Passwords and bearer tokens."""
 
+import hashlib
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from itsdangerous import BadSignature, URLSafeTimedSerializer
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.elements import ColumnElement
 
+from webapp import clock
 from webapp.database import Instant, Model, db
 from webapp.domain import audit
-from webapp.domain.accounts import Person, by_book_no, end_sessions, read_again
+from webapp.domain.accounts import Person, by_book_no, end_sessions, hold, must_be_known, read_again
 from webapp.domain.audit import Action
-from webapp.domain.errors import DomainError, InvalidError
+from webapp.domain.errors import ConflictError, DomainError, InvalidError
 
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 200  # enough for a sentence; a longer one only costs time to hash
 
 TOKEN_LIFETIME = 12 * 3600  # seconds: one day at a camp
+LINK_LIFETIME = timedelta(hours=24)  # until somebody has given themselves a password
 
 # argon2's defaults (RFC 9106, low-memory profile) cost about 140 ms and 64 MiB a hash. Two at a time
 # keep a small machine usable while a whole camp signs in; the others wait their turn.
@@ -40,8 +46,14 @@ class PasswordLink(Model):
     person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"), primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     """SHA-256 of what the link holds, in hex: who reads the table cannot use it."""
+    session_no: Mapped[int]
+    """The person's when it was made: what ends their sessions ends the link, too."""
     expires_at: Mapped[datetime] = mapped_column(Instant)
     made_by_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
+
+
+class LinkOver(DomainError):
+    """A link that does not work any more, or never did."""
 
 
 class BusyError(DomainError):
@@ -84,7 +96,11 @@ def hash_password(password: str) -> str:
 
 
 def set_password(person: Person, password_hash: str) -> None:
-    """Give a person a new password; every open session and token of theirs ends."""
+    """Give a person a new password; every open session, token and link of theirs ends.
+
+    Raises :class:`ConflictError` where somebody is anonymised.
+    """
+    must_be_known(person)
     person.password_hash = password_hash
     end_sessions(person)
     audit.note(Action.PASSWORD_SET, person_id=person.id)
@@ -106,6 +122,71 @@ def authenticate(book_no: int, password: str) -> Person | None:
     known = person.password_hash if person else None
     right = _verify(known or _NOBODY, password[: LONGEST_PASSWORD + 1])
     return person if person and known and right and person.is_active else None
+
+
+def make_link(person: Person, *, by: Person) -> str:
+    """The secret of a one-time link by which somebody gives themselves a password within
+    :data:`LINK_LIFETIME`. It is told this once; a link made earlier is over.
+
+    Raises :class:`ConflictError` where the account is switched off.
+    """
+    person = hold(person.id) or person
+    if not person.is_active:
+        raise ConflictError(f"{person.name}'s account is switched off, so it needs no password. Nothing was changed.")
+    secret = secrets.token_urlsafe(32)
+    link = PasswordLink(
+        person_id=person.id,
+        digest=_digest(secret),
+        session_no=person.session_no,
+        expires_at=clock.now() + LINK_LIFETIME,
+        made_by_id=by.id,
+    )
+    db.session.merge(link)
+    db.session.flush()
+    audit.note(Action.LINK_MADE, person_id=person.id, details={"until": link.expires_at})
+    return secret
+
+
+def person_of_link(secret: str) -> Person:
+    """Whose password a link is for. Raises :class:`LinkOver`, saying why, where it does not work."""
+    link = _link(PasswordLink.digest == _digest(secret))
+    person = read_again(link.person_id) if link else None
+    if link is None or person is None or not _is_good(link, person):
+        raise LinkOver("It was used already, or there is a newer one, or the account was switched off.")
+    if link.expires_at <= clock.now():
+        raise LinkOver("It has expired: a link works for 24 hours.")
+    return person
+
+
+def use_link(secret: str, password_hash: str) -> Person:
+    """Somebody gives themselves a password by their link, which is over with it.
+
+    Raises :class:`LinkOver`, saying why, where it does not work.
+    """
+    hold(person_of_link(secret).id)
+    person = person_of_link(secret)  # who used it at the same moment was first
+    db.session.delete(db.session.get_one(PasswordLink, person.id))
+    with audit.acting(replace(audit.actor(), by_id=person.id)):  # whoever else is signed in on this device
+        set_password(person, password_hash)
+    return person
+
+
+def open_link_of(person: Person) -> PasswordLink | None:
+    """The link by which somebody can still give themselves a password."""
+    link = _link(PasswordLink.person_id == person.id)
+    return link if link and _is_good(link, person) and link.expires_at > clock.now() else None
+
+
+def _link(condition: ColumnElement[bool]) -> PasswordLink | None:
+    return db.session.scalar(select(PasswordLink).where(condition).execution_options(populate_existing=True))
+
+
+def _is_good(link: PasswordLink, person: Person) -> bool:
+    return person.is_active and link.session_no == person.session_no
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 def session_key(person: Person) -> str:

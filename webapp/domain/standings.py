@@ -138,8 +138,30 @@ Tally = Counter[tuple[Board, Measure, int]]
 
 def enter(people: Iterable[Somebody]) -> None:
     """Put new people on the leaderboard of everywhere and all time, with nothing yet."""
+    changes: Tally = Counter()
+    rows = []
     for person in people:
-        put(person, {}, {OVERALL: Figures()})
+        rows.append(_row(person, OVERALL, Figures()))
+        if person.is_listed:
+            note(changes, OVERALL, None, Figures())
+    insert_rows(Standing.__table__, rows)
+    record(changes)
+
+
+def _row(person: Somebody, board: Board, figures: Figures) -> dict[str, Any]:
+    return {
+        "person_id": person.id,
+        "site_id": board.site_id,
+        "period": board.period,
+        "visits": figures.visits,
+        "longest_streak": figures.longest_streak,
+        "badges": figures.badges,
+        "run": figures.run,
+        "last_visit": figures.last_visit,
+        "search_name": person.search_name,
+        "book_no": person.book_no,
+        "is_listed": person.is_listed,
+    }
 
 
 def put(person: Somebody, before: Mapping[Board, Figures], after: Mapping[Board, Figures]) -> None:
@@ -147,22 +169,7 @@ def put(person: Somebody, before: Mapping[Board, Figures], after: Mapping[Board,
 
     The person must be locked, unless they are new.
     """
-    rows = [
-        {
-            "person_id": person.id,
-            "site_id": board.site_id,
-            "period": board.period,
-            "visits": figures.visits,
-            "longest_streak": figures.longest_streak,
-            "badges": figures.badges,
-            "run": figures.run,
-            "last_visit": figures.last_visit,
-            "search_name": person.search_name,
-            "book_no": person.book_no,
-            "is_listed": person.is_listed,
-        }
-        for board, figures in after.items()
-    ]
+    rows = [_row(person, board, figures) for board, figures in after.items()]
     insert_rows(Standing.__table__, rows, replace=True)
     if person.is_listed:
         changes: Tally = Counter()
@@ -184,6 +191,12 @@ def relist(person: Somebody) -> None:
             note(changes, board, None, figures) if person.is_listed else note(changes, board, figures, None)
     db.session.execute(update(Standing).where(Standing.person_id == person.id).values(is_listed=person.is_listed))
     record(changes)
+
+
+def rename(person: Somebody) -> None:
+    """Repeat somebody's new name, by which they stand among equals."""
+    named = update(Standing).where(Standing.person_id == person.id)
+    db.session.execute(named.values(search_name=person.search_name))
 
 
 def note(changes: Tally, board: Board, before: Figures | None, after: Figures | None) -> None:

@@ -17,6 +17,7 @@ from webapp.views import (
     job_words,
     jobs,
     leaderboard,
+    members,
     observed,
     office,
     people,
@@ -42,7 +43,7 @@ def init_app(app: OpenAPI) -> None:
     replica.init_app(app)
     screens = (
         *(home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health),
-        *(office, jobs),
+        *(office, jobs, members),
     )
     for screen in screens:
         app.register_blueprint(screen.blueprint)

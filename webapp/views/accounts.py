@@ -1,4 +1,6 @@
-"""Signing in and out, and changing one's password."""
+"""Signing in and out, one's password, and one's data to take along."""
+
+import json
 
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -9,8 +11,9 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired
 
 from webapp.database import writing
-from webapp.domain import accounts, credentials
+from webapp.domain import accounts, credentials, own_data
 from webapp.domain.accounts import Person, Role
+from webapp.domain.credentials import LinkOver
 from webapp.domain.errors import InvalidError
 from webapp.views.home import first_place
 from webapp.views.security import SessionPerson, limiter, path_of, permits, public, signed_in, viewer
@@ -40,9 +43,16 @@ class ChangePasswordForm(FlaskForm):  # type: ignore[misc]
     again = PasswordField("New password, once more", [DataRequired("Please enter the new password once more.")])
 
 
+class ChoosePasswordForm(FlaskForm):  # type: ignore[misc]
+    """A first or forgotten password, twice."""
+
+    new = PasswordField("New password", [DataRequired("Please enter a new password.")])
+    again = PasswordField("New password, once more", [DataRequired("Please enter the new password once more.")])
+
+
 def failed(response: Response) -> bool:
-    """Whether a sign-in counts towards the limits."""
-    return response.status_code in (401, 422)
+    """Whether a sign-in, or the use of a link, counts towards the limits."""
+    return response.status_code in (401, 410, 422)
 
 
 def count_attempt(book_no: int) -> None:
@@ -106,6 +116,40 @@ def account() -> ResponseReturnValue:
     return render_template("accounts/account.html", form=form), 422 if form.errors else 200
 
 
+@blueprint.route("/password", methods=["GET", "POST"])
+@limiter.limit(PER_ADDRESS, deduct_when=failed)
+@public
+def choose_password() -> ResponseReturnValue:
+    """Where a one-time link leads: somebody gives themselves a password. It signs nobody in or out but them.
+
+    The link's secret is in the query, which no log has.
+    """
+    form, secret = ChoosePasswordForm(), request.args.get("link", "")
+    try:
+        person = credentials.person_of_link(secret)
+        if form.validate_on_submit() and (password_hash := _new_password(form)):
+            with writing():
+                credentials.use_link(secret, password_hash)
+            flash(f"The password is set. Sign in with book number {person.book_no}.")
+            return redirect(url_for("accounts.sign_in"), 303)
+    except LinkOver as over:
+        return render_template("accounts/link_over.html", why=str(over)), 410
+    return render_template("accounts/choose_password.html", form=form, person=person), 422 if form.errors else 200
+
+
+@blueprint.post("/account/data")
+@permits(*Role)
+def data() -> ResponseReturnValue:
+    """Everything that is kept of oneself, as a file of JSON."""
+    with writing():
+        found = own_data.of(viewer())
+    text = json.dumps(found, ensure_ascii=False, indent=2)
+    name = f"camp-badges-{viewer().book_no}.json"
+    return Response(
+        text, mimetype="application/json", headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
+
+
 @blueprint.post("/account/leaderboards")
 @permits(*Role)
 def leaderboards() -> ResponseReturnValue:
@@ -137,19 +181,24 @@ def _let_in(person: Person) -> None:
 def _change_password(person: Person, form: ChangePasswordForm) -> bool:
     """Change it and stay signed in here; otherwise the form says why not."""
     count_attempt(person.book_no)
+    if form.new.data == form.again.data and not credentials.has_password(person, form.present.data or ""):
+        form.present.errors = ["This is not your present password."]
+    elif password_hash := _new_password(form):
+        with writing():
+            credentials.set_password(person, password_hash)
+        forget_attempts(person.book_no)
+        _let_in(person)
+        return True
+    return False
+
+
+def _new_password(form: ChangePasswordForm | ChoosePasswordForm) -> str | None:
+    """The hash of the password that was entered twice; otherwise the form says why not."""
     if form.new.data != form.again.data:
         form.again.errors = ["The two new passwords differ."]
-    elif not credentials.has_password(person, form.present.data or ""):
-        form.present.errors = ["This is not your present password."]
-    else:
-        try:
-            password_hash = credentials.hash_password(form.new.data or "")
-        except InvalidError as error:
-            form.new.errors = [str(error)]
-        else:
-            with writing():
-                credentials.set_password(person, password_hash)
-            forget_attempts(person.book_no)
-            _let_in(person)
-            return True
-    return False
+        return None
+    try:
+        return credentials.hash_password(form.new.data or "")
+    except InvalidError as error:
+        form.new.errors = [str(error)]
+        return None

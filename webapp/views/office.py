@@ -10,6 +10,7 @@ blueprint = Blueprint("office", __name__, url_prefix="/office")
 
 # endpoint, word, what is there
 PLACES = [
+    ("people.index", "People", "Find, add and import people: names, roles, passwords, lost cards."),
     ("jobs.index", "Jobs", "Imports and backfills: how far they are, and what they did."),
 ]
 

@@ -12,6 +12,7 @@ blueprint = Blueprint("people", __name__, url_prefix="/people")
 
 PER_PAGE = 50
 MOST_PAGES = 1_000_000
+STATES = {"on": True, "off": False}  # of an account
 
 
 @blueprint.get("/")
@@ -30,6 +31,9 @@ def rows() -> ResponseReturnValue:
 
 def _found() -> dict[str, object]:
     query = request.args.get("q", "")[:200]
+    role, state = request.args.get("role"), request.args.get("state")
+    role, state = role if role in list(Role) else "", state if state in STATES else ""
     number = min(max(1, request.args.get("page", 1, type=int)), MOST_PAGES)
-    page = db.paginate(accounts.find(query), page=number, per_page=PER_PAGE, error_out=False)
-    return {"query": query, "people": page}
+    wanted = accounts.find(query, Role(role) if role else None, active=STATES[state] if state else None)
+    page = db.paginate(wanted, page=number, per_page=PER_PAGE, error_out=False)
+    return {"query": query, "role": role, "state": state, "people": page, "roles": list(Role)}

@@ -44,6 +44,7 @@ def init_app(app: Flask) -> None:
     app.add_template_global(search_word)
     app.add_template_global(card_digest)
     app.add_template_global(qr_code)
+    app.add_template_global(qr_picture)
     app.jinja_env.globals.update(CampRole=CampRole, State=State)
     app.context_processor(_shared)
 
@@ -93,8 +94,13 @@ def card_digest(person: Person) -> str:
 
 
 def qr_code(person: Person) -> Markup:
-    """Somebody's QR code as an SVG picture, as large as its place. Error correction M: a creased card reads."""
-    code = segno.make(cards.text_of(person, secret()), error="m", micro=False)
+    """Somebody's QR code. Error correction M: a creased card reads."""
+    return qr_picture(cards.text_of(person, secret()))
+
+
+def qr_picture(text: str) -> Markup:
+    """A text as a QR code, an SVG picture as large as its place."""
+    code = segno.make(text, error="m", micro=False)
     return Markup(code.svg_inline(omitsize=True, border=4, svgclass="qr", lineclass=None, dark="#000", light="#fff"))  # noqa: S704 - squares alone
 
 

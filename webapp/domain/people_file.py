@@ -1,0 +1,213 @@
+"""Files of people: read and looked at before anything is stored, then stored by a job, some rows at a time.
+
+Somebody whose book number is known already stays as they are, name and account role too: a file is how new
+people come in, not how those who are here are changed.
+"""
+
+import csv
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from io import StringIO
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import select
+
+from webapp.database import db
+from webapp.domain import accounts, audit, jobs
+from webapp.domain.accounts import Person, Role, clean_name, parse_book_no
+from webapp.domain.audit import Action
+from webapp.domain.errors import ConflictError, InvalidError
+from webapp.domain.history_file import Problem
+from webapp.domain.jobs import Job, Kind, Upload
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+T = TypeVar("T")
+
+LARGEST_FILE = 1_000_000  # bytes: some 40,000 people
+REQUIRED = ("book_no", "name")
+OPTIONAL = ("role",)
+SEPARATORS = ",;\t"  # Excel writes the one that the computer's country has
+TOGETHER = 200  # people in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One good row: somebody as the file has them. ``role`` is nothing where it does not say."""
+
+    line: int
+    book_no: int
+    name: str
+    role: Role | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A row whose book number is somebody's already."""
+
+    row: Row
+    person: Person
+
+    @property
+    def differs(self) -> bool:
+        """Whether the file says something else of them than what is kept, and stays."""
+        return self.row.name != self.person.name or self.row.role not in (None, self.person.role)
+
+
+@dataclass
+class Preview:
+    """What a file would do."""
+
+    new: list[Row] = field(default_factory=list)
+    known: list[Known] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def preview(content: bytes) -> Preview:
+    """What a CSV file of people would do; nothing is stored.
+
+    Columns ``book_no``, ``name`` and, where it is given, ``role``, in any order; UTF-8 with or without a byte
+    order mark; between the cells commas, semicolons or tabs. Raises :class:`InvalidError` where the file is
+    larger than :data:`LARGEST_FILE` or cannot be read as such a table at all.
+    """
+    found = Preview()
+    rows = []
+    first_lines: dict[int, int] = {}
+    for row in _rows(content):
+        if isinstance(row, Problem):
+            found.problems.append(row)
+        elif row.book_no in first_lines:
+            reason = f"book number {row.book_no} is on line {first_lines[row.book_no]} already."
+            found.problems.append(Problem(row.line, reason))
+        else:
+            first_lines[row.book_no] = row.line
+            rows.append(row)
+    people = _people({row.book_no for row in rows})
+    for row in rows:
+        if row.book_no in people:
+            found.known.append(Known(row, people[row.book_no]))
+        else:
+            found.new.append(row)
+    return found
+
+
+def begin(found: Preview, *, by: Person, title: str, keep_good: bool = False) -> Job:
+    """A job that adds the new people of a file; to be told to the queue once the transaction is committed.
+
+    Raises :class:`ConflictError` where there is nobody new, or there are problems and it was not asked to
+    ``keep_good`` rows all the same.
+    """
+    if found.problems and not keep_good:
+        raise ConflictError(f"The file has {len(found.problems):,} bad row(s). Nothing was stored.")
+    if not found.new:
+        raise ConflictError("Everybody in this file is here already. Nothing was changed.")
+    job = jobs.add(Kind.PEOPLE_IMPORT, by=by, total=len(found.new), params={"title": title})
+    job.tell(new_people=0, unchanged=len(found.known), bad=len(found.problems))
+    for part, some in enumerate(_slices(found.new, TOGETHER)):
+        people = [(row.book_no, row.name, row.role) for row in some]
+        db.session.add(Upload(job_id=job.id, part=part, content=json.dumps(people, ensure_ascii=False).encode()))
+    db.session.flush()
+    return job
+
+
+def store(job: Job) -> bool:
+    """Add the next people of a job's file; whether there are more. A part that is stored is not kept.
+
+    Raises :class:`InvalidError` where the file has gone.
+    """
+    part = int(job.cursor or 0)
+    upload = db.session.get(Upload, (job.id, part))
+    if upload is None:
+        raise InvalidError("The file is not here any more. Choose it again; who was added stays.")
+    people = [(book_no, name, Role(role or Role.VOLUNTEER)) for book_no, name, role in json.loads(upload.content)]
+    new = accounts.add_people(people)  # others may have been added meanwhile
+    db.session.delete(upload)
+    job.add(new_people=new, unchanged=len(people) - new)
+    job.done += len(people)
+    job.cursor = str(part + 1)
+    if job.total is not None and job.done < job.total:
+        return True
+    audit.note(Action.PEOPLE_IMPORTED, details=job.found)
+    return False
+
+
+def _people(book_nos: Collection[int]) -> dict[int, Person]:
+    """Those of these book numbers that are somebody's."""
+    found: dict[int, Person] = {}
+    for some in _slices(sorted(book_nos), 1_000):
+        people = db.session.scalars(select(Person).where(Person.book_no.in_(some)))
+        found |= {person.book_no: person for person in people}
+    return found
+
+
+def _slices(of: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (of[start : start + size] for start in range(0, len(of), size))
+
+
+def _rows(content: bytes) -> Iterator[Row | Problem]:
+    text = _text(content)
+    first = text.partition("\n")[0]
+    separator = max(SEPARATORS, key=first.count)
+    table = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
+    columns = _header(table)
+    while True:
+        line = table.line_num + 1
+        try:
+            cells = next(table)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Problem(line, f"not readable as CSV: {error}.")
+            continue
+        if not any(cell.strip() for cell in cells):
+            continue
+        try:
+            yield _row(line, columns, cells)
+        except InvalidError as error:
+            yield Problem(line, str(error))
+
+
+def _text(content: bytes) -> str:
+    if len(content) > LARGEST_FILE:
+        raise InvalidError(f"The file has {len(content):,} bytes; at most {LARGEST_FILE:,} fit. Cut it into several.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidError(
+            "The file is not UTF-8 text. In Excel, save it as “CSV UTF-8 (comma delimited)” and try again."
+        ) from None
+
+
+def _header(table: "Reader") -> list[str]:
+    try:
+        columns = [name.strip().lower() for name in next(table, [])]
+    except csv.Error as error:
+        raise InvalidError(f"The first line cannot be read: {error}.") from None
+    if not any(columns):
+        raise InvalidError("The file is empty: its first line must name the columns.")
+    missing = [name for name in REQUIRED if name not in columns]
+    unknown = [name for name in columns if name not in REQUIRED + OPTIONAL]
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if missing:
+        raise InvalidError(f"The first line must name the columns book_no, name and role; missing: {_listed(missing)}.")
+    if unknown:
+        raise InvalidError(f"Unknown column(s): {_listed(unknown)}. There are book_no, name and role.")
+    if twice:
+        raise InvalidError(f"Column(s) named twice: {_listed(twice)}.")
+    return columns
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(name[:40] or "(no name)" for name in names[:5])
+
+
+def _row(line: int, columns: Sequence[str], cells: Sequence[str]) -> Row:
+    if len(cells) != len(columns):
+        raise InvalidError(f"it has {len(cells)} of {len(columns)} columns.")
+    row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
+    role = row.get("role", "").lower()
+    if role and role not in list(Role):
+        raise InvalidError(f"role is “{role[:20]}”; it must be one of {', '.join(Role)}, or empty.")
+    return Row(line, parse_book_no(row["book_no"]), clean_name(row["name"]), Role(role) if role else None)
