@@ -10,8 +10,9 @@ from uuid import UUID
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from webapp.database import db
-from webapp.domain import accounts
+from webapp.domain import accounts, audit
 from webapp.domain.accounts import Person
+from webapp.domain.audit import Action
 from webapp.domain.errors import InvalidError
 
 PREFIX = "CAMP-BADGES:"  # so that a phone without a network can tell ours from a shampoo's
@@ -61,3 +62,4 @@ def replace(person: Person) -> None:
     person.card_no = Person.card_no + 1  # counted by the database, so that none of two replacements is lost
     db.session.flush()
     db.session.refresh(person, ["card_no"])
+    audit.note(Action.CARD_REPLACED, person_id=person.id)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import (
     CTE,
@@ -42,9 +42,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, alone, analyze, clear, db, for_many, rows_changed, scratch
-from webapp.domain import badges, camps, standings
+from webapp.domain import audit, badges, camps, standings
 from webapp.domain.accounts import Person, listed
-from webapp.domain.audit import Effect, EntryAward
+from webapp.domain.audit import Action, Effect, EntryAward
 from webapp.domain.badges import Award, Badge, Criteria
 from webapp.domain.camps import Camp, Site
 from webapp.domain.records import Attendance, State, is_marked, is_visit
@@ -148,6 +148,19 @@ def settle_slice(
     return among.last
 
 
+def evaluate_slice(after: UUID | None, done: Settled) -> UUID | None:
+    """Award the next people after an id whatever is due to them, as :func:`settle_slice` does, and enter it into
+    the audit trail.
+    """
+    entry_id = uuid4()
+    before = done.new_badges, done.returned_badges
+    last = settle_slice(after, None, done, entry_id=entry_id)
+    new, returned = done.new_badges - before[0], done.returned_badges - before[1]
+    if new or returned:
+        audit.note(Action.EVALUATED, details={"new_badges": new, "returned_badges": returned}, entry_id=entry_id)
+    return last
+
+
 def restate(people: Select[tuple[UUID]]) -> None:
     """Bring the standings of people in line with their attendance and awards. They must be locked."""
     for among in _slices(people):
@@ -189,7 +202,12 @@ def differences(*, progress: Callable[[int], object] = lambda _people: None) -> 
 
 def repair(*, progress: Callable[[int], object] = lambda _people: None) -> None:
     """Mend whatever :func:`differences` finds, inside the caller's transaction."""
-    settle(progress=progress)
+    done = Settled()
+    told = 0
+    after: UUID | None = None
+    while after := evaluate_slice(after, done):
+        progress(done.people - told)
+        told = done.people
     _rebuild_tally()
 
 

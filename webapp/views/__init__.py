@@ -25,7 +25,10 @@ from webapp.views import (
     roll_call,
     rows,
     security,
+    settings,
+    start,
     sync,
+    trail,
 )
 
 OPENAPI: dict[str, Any] = api.OPENAPI
@@ -38,11 +41,12 @@ def init_app(app: OpenAPI) -> None:
     compression.init_app(app)
     presentation.init_app(app)
     job_words.init_app(app)
+    trail.init_app(app)
     errors.init_app(app)
     replica.init_app(app)
     screens = (
         *(home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health),
-        *(office, jobs),
+        *(office, jobs, trail, settings, start),
     )
     for screen in screens:
         app.register_blueprint(screen.blueprint)
