@@ -21,14 +21,14 @@ class Watch:
     def __init__(self, engine: Engine) -> None:
         self.unentered: list[str] = []
         event.listen(engine, "begin", self._begin)
-        event.listen(engine, "before_cursor_execute", self._execute)
+        event.listen(engine, "after_cursor_execute", self._execute)
         event.listen(engine, "commit", self._commit)
 
     def _begin(self, connection: Connection) -> None:
         connection.info["changed"] = set()
 
-    def _execute(self, connection: Connection, _cursor: Any, statement: str, *_: object) -> None:
-        if PASSING_OF_DAYS not in statement:
+    def _execute(self, connection: Connection, cursor: Any, statement: str, *_: object) -> None:
+        if cursor.rowcount and PASSING_OF_DAYS not in statement:
             connection.info.setdefault("changed", set()).update(CHANGE.findall(statement))
 
     def _commit(self, connection: Connection) -> None:

@@ -110,6 +110,7 @@ def test_an_admin_searches_the_trail_and_takes_it_away(
     page.get_by_role("link", name="Office").click()
     expect(page.get_by_text("Ravi Gowda excused Asha Rao from Camp, Sun 5 April 2026")).to_be_visible()
     page.get_by_role("link", name="Audit trail").click()
+    page.get_by_text("Search by person, action, camp or day").click()
     page.get_by_label("Whom it concerns").fill("asha rao")
     page.get_by_label("What was done").select_option("Marked present")
     page.get_by_role("button", name="Search").click()

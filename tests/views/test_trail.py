@@ -378,6 +378,8 @@ def test_an_entry_lists_every_award_page_by_page(app: Flask, as_: As, people: Pe
     assert "and more" in line
     first = admin.get(f"{TRAIL}{entry_id}").text
     assert "Bad 1" in words(first)
+    about_one = lines(admin.get(f"{TRAIL}?action=imported&person={crowd[77].id}").text)[0]
+    assert about_one.endswith("awarded First Step to Person 077 command line")
     older = re.search(r'rel="next" href="([^"]+)"', first)
     assert older
     second = admin.get(html.unescape(older[1])).text

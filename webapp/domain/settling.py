@@ -9,7 +9,7 @@ People are taken in slices by id, so that memory does not grow with the organisa
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -153,11 +153,13 @@ def evaluate_slice(after: UUID | None, done: Settled) -> UUID | None:
     the audit trail.
     """
     entry_id = uuid4()
-    before = done.new_badges, done.returned_badges
+    before = replace(done)
     last = settle_slice(after, None, done, entry_id=entry_id)
-    new, returned = done.new_badges - before[0], done.returned_badges - before[1]
-    if new or returned:
-        audit.note(Action.EVALUATED, details={"new_badges": new, "returned_badges": returned}, entry_id=entry_id)
+    changed = {
+        name: getattr(done, name) - getattr(before, name) for name in ("new_badges", "returned_badges", "moved_badges")
+    }
+    if any(changed.values()):
+        audit.note(Action.EVALUATED, details=changed, entry_id=entry_id)
     return last
 
 

@@ -129,9 +129,11 @@ class Named:
     """The first :data:`FEW_AWARDS` that followed from each entry."""
 
 
-def named(some: Collection[Entry]) -> Named:
-    """What these entries name: people, camps, badges, and the first awards that followed from each."""
-    awards = _first_awards([entry.id for entry in some])
+def named(some: Collection[Entry], about: UUID | None = None, *, with_awards: bool = True) -> Named:
+    """What these entries name: people, camps, badges, and the first awards that followed from each; those of one
+    person alone where it is ``about`` them.
+    """
+    awards = _first_awards([entry.id for entry in some], about) if with_awards else {}
     of_awards = [award for followed in awards.values() for award in followed]
     people = {entry.person_id for entry in some} | {entry.by_id for entry in some}
     return Named(
@@ -159,13 +161,16 @@ def people_of(awards: Collection[EntryAward]) -> Mapping[UUID, Person]:
     return _people({award.person_id for award in awards})
 
 
-def _first_awards(entry_ids: Sequence[UUID]) -> dict[UUID, Sequence[EntryAward]]:
+def _first_awards(entry_ids: Sequence[UUID], about: UUID | None) -> dict[UUID, Sequence[EntryAward]]:
     found: dict[UUID, list[EntryAward]] = defaultdict(list)
     if entry_ids:
         order = (EntryAward.person_id, EntryAward.badge_id, EntryAward.effect)
         key = (EntryAward.entry_id, *order)
+        theirs = [EntryAward.person_id == about] if about else []
         firsts = (
-            select(select(*key).where(EntryAward.entry_id == each).order_by(*order).limit(FEW_AWARDS).subquery())
+            select(
+                select(*key).where(EntryAward.entry_id == each, *theirs).order_by(*order).limit(FEW_AWARDS).subquery()
+            )
             for each in entry_ids
         )
         chosen = union_all(*firsts).subquery()

@@ -213,7 +213,7 @@ def index() -> ResponseReturnValue:
     if search.is_answered:
         found = trail.entries(search.wanted(zone), after=after, limit=PER_PAGE + 1)
     shown = found[:PER_PAGE]
-    lines = lines_of(shown, zone)
+    lines = lines_of(shown, zone, search.person)
     page = render_template(
         "trail/index.html",
         search=search,
@@ -267,9 +267,9 @@ def export() -> ResponseReturnValue:
     return streamed("audit-trail.csv", HEADER, _rows(wanted, zone))
 
 
-def lines_of(entries: Sequence[Entry], zone: ZoneInfo) -> list[Line]:
-    """Entries as they are shown."""
-    named = trail.named(entries)
+def lines_of(entries: Sequence[Entry], zone: ZoneInfo, about: Person | None = None) -> list[Line]:
+    """Entries as they are shown, where it is ``about`` somebody with their awards alone."""
+    named = trail.named(entries, about.id if about else None)
     return [
         Line(
             each,
@@ -296,7 +296,7 @@ class Told:
 def why(person: Person) -> list[tuple[Story, list[Told], list[str]]]:
     """Of each award somebody has or had: its story, what made it, and what is known from before the trail."""
     stories, zone = trail.stories_of(person.id), _zone()
-    named = trail.named([cause.entry for story in stories for cause in story.causes])
+    named = trail.named([cause.entry for story in stories for cause in story.causes], with_awards=False)
     return [(story, _told(story, named, zone), _from_before(story, zone)) for story in stories]
 
 
@@ -327,7 +327,7 @@ def _from_before(story: Story, zone: ZoneInfo) -> list[str]:
 
 def _rows(wanted: Wanted, zone: ZoneInfo) -> Iterator[Sequence[object]]:
     for found in trail.all_entries(wanted, chunk=CHUNK):
-        named = trail.named(found)
+        named = trail.named(found, wanted.person_id)
         yield from [_row(each, named, zone) for each in found]
 
 

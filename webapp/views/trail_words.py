@@ -80,6 +80,7 @@ NUMBERS = {
     "new_camps": ("new camp", "new camps"),
     "new_badges": ("badge awarded", "badges awarded"),
     "returned_badges": ("badge given back", "badges given back"),
+    "moved_badges": ("badge completed by another camp", "badges completed by other camps"),
     "revoked_badges": ("badge taken back", "badges taken back"),
     "absent": ("person absent", "people absent"),
     "expected": ("person expected again", "people expected again"),
