@@ -205,7 +205,9 @@ def test_the_place_keeps_its_name_unless_they_want_another(app: Flask, browser: 
     with app.app_context():
         assert [site.name for site in camps.sites()] == ["East Bangalore"]
         (entry,) = trail.entries(Wanted(action=Action.SITE_CHANGED), limit=5)
-        assert (entry.facts["before"], entry.facts["name"]) == (camps.DEFAULT_SITE, "East Bangalore")
+        assert entry.facts["after"] == {"name": "East Bangalore"}
+    said = words(browser.get("/office/trail/?action=site_changed").text)
+    assert "changed the place East Bangalore (name from Main site to East Bangalore)" in said
 
 
 def test_settings_can_be_changed_later(app: Flask, as_: As, people: People) -> None:

@@ -116,6 +116,35 @@ def test_what_each_kind_of_action_says(app: Flask, as_: As, people: People, camp
         assert sentence in said
 
 
+@pytest.mark.parametrize(
+    ("action", "details", "said"),
+    [
+        (Action.SITE_ADDED, {"name": "North", "time_zone": "Asia/Kolkata"}, "added the place North"),
+        (
+            Action.CAMP_CHANGED,
+            {"before": {"camp_date": "2026-04-11"}, "after": {"camp_date": "2026-04-12"}},
+            "changed Camp of today, Sun 12 April 2026 (camp date from 2026-04-11 to 2026-04-12)",
+        ),
+        (Action.PERSON_CHANGED, {"changed": ["name"]}, "changed what is kept of Asha Rao (name)"),
+        (Action.BADGE_CHANGED, {"changed": ["criteria_value", "metal"]}, "First Step (criteria value, metal)"),
+        (Action.ROLE_CHANGED, {"before": "volunteer", "role": "admin"}, "of Asha Rao from volunteer to admin"),
+        (Action.PEOPLE_IMPORTED, {"new_people": 2, "bad": 1}, "imported people: 1 row refused, 2 new people"),
+        (Action.EXPORTED, {"what": "attendance"}, "exported attendance"),
+    ],
+)
+def test_what_was_changed_is_said(
+    app: Flask, as_: As, people: People, camps: Camps, action: Action, details: dict[str, object], said: str
+) -> None:
+    with app.app_context():
+        badge = db.session.scalars(select(Badge).where(Badge.name == "First Step")).one()
+        with writing():
+            here = {"person_id": people.volunteer.id, "camp_id": camps.today.id, "badge_id": badge.id}
+            entry_id = audit.note(action, by_id=people.admin.id, details=details, **here)  # type: ignore[arg-type]
+    page = words(as_(people.admin).get(f"{TRAIL}{entry_id}").text)
+    assert said in page
+    assert "{" not in page
+
+
 def test_every_action_has_its_words(app: Flask, as_: As, people: People, camps: Camps) -> None:
     with app.app_context():
         badge = db.session.scalars(select(Badge)).first()

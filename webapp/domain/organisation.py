@@ -127,7 +127,8 @@ def name_place(text: str) -> None:
         raise ConflictError(f"There is a place called {cleaned} already.")
     before, site.name = site.name, cleaned
     db.session.flush()
-    audit.note(Action.SITE_CHANGED, details={"site": site.id, "name": cleaned, "before": before})
+    details = {"site_id": site.id, "before": {"name": before}, "after": {"name": cleaned}}
+    audit.note(Action.SITE_CHANGED, details=details)
 
 
 def _set(key: str, value: str, *, before: str) -> None:

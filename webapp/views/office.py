@@ -24,8 +24,10 @@ PLACES = [
 # The picture of a place, by the first word of its endpoint.
 ICONS = {
     "people": "people",
+    "members": "people",
     "calendar": "calendar",
-    "badges": "medal",
+    "sites": "home",
+    "definitions": "medal",
     "imports": "tray-in",
     "exports": "tray-out",
     "jobs": "clock",

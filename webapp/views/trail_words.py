@@ -31,7 +31,7 @@ ACTIONS: dict[Action, tuple[str, str]] = {
     Action.REOPENED: ("Roll call reopened", "{by} opened the roll call of {camp} again"),
     Action.EVALUATED: ("Badges evaluated", "{by} had the badges of {person} evaluated"),
     Action.PERSON_ADDED: ("Person added", "{by} added {person}"),
-    Action.PERSON_CHANGED: ("Person changed", "{by} changed what is kept of {person}"),
+    Action.PERSON_CHANGED: ("Person changed", "{by} changed what is kept of {person}{difference}"),
     Action.ROLE_CHANGED: ("Role changed", "{by} changed the role of {person}{new_role}"),
     Action.DEACTIVATED: ("Account switched off", "{by} switched off the account of {person}"),
     Action.REACTIVATED: ("Account switched on", "{by} switched the account of {person} on again"),
@@ -42,14 +42,14 @@ ACTIONS: dict[Action, tuple[str, str]] = {
     Action.ANONYMISED: ("Anonymised", "{by} took the name of {person} out of everything"),
     Action.OPTED_OUT: ("Left the leaderboards", "{by} took {person} off the leaderboards"),
     Action.OPTED_IN: ("Back on the leaderboards", "{by} put {person} back on the leaderboards"),
-    Action.SITE_ADDED: ("Site added", "{by} added a place where camps are held"),
-    Action.SITE_CHANGED: ("Site changed", "{by} changed a place where camps are held"),
+    Action.SITE_ADDED: ("Site added", "{by} added the place {place}"),
+    Action.SITE_CHANGED: ("Site changed", "{by} changed the place {place}{difference}"),
     Action.CAMP_ADDED: ("Camp added", "{by} put {camp} on the calendar"),
-    Action.CAMP_CHANGED: ("Camp changed", "{by} changed {camp}"),
+    Action.CAMP_CHANGED: ("Camp changed", "{by} changed {camp}{difference}"),
     Action.CAMP_CANCELLED: ("Camp cancelled", "{by} cancelled {camp}"),
     Action.CAMP_REINSTATED: ("Camp reinstated", "{by} put {camp} back on the calendar"),
     Action.BADGE_ADDED: ("Badge added", "{by} made the badge {badge}"),
-    Action.BADGE_CHANGED: ("Badge changed", "{by} changed the badge {badge}"),
+    Action.BADGE_CHANGED: ("Badge changed", "{by} changed the badge {badge}{difference}"),
     Action.BADGE_RETIRED: ("Badge retired", "{by} retired the badge {badge}"),
     Action.BADGE_REINSTATED: ("Badge brought back", "{by} brought the badge {badge} back"),
     Action.BACKFILLED: ("Backfill", "{by} had the badge {badge} awarded to everybody who had earned it"),
@@ -63,7 +63,7 @@ THEMSELVES: dict[Action, str] = {
     Action.SIGNED_UP: "{by} signed up{role} for {camp}",
     Action.COMING: "{by} said they come to {camp}",
     Action.NOT_COMING: "{by} said they cannot come to {camp}",
-    Action.PERSON_CHANGED: "{by} changed what is kept of them",
+    Action.PERSON_CHANGED: "{by} changed what is kept of them{difference}",
     Action.PASSWORD_SET: "{by} changed their password",
     Action.CARD_REPLACED: "{by} replaced their own card",
     Action.DATA_DOWNLOADED: "{by} downloaded what is kept of them",
@@ -160,7 +160,14 @@ def facts(entry: Entry) -> Iterator[tuple[str, str]]:
     """Whatever else is kept of it: a name and a value each."""
     for name, value in entry.facts.items():
         if value not in (None, "", [], {}):
-            yield name.replace("_", " "), value if isinstance(value, str) else str(value)
+            yield name.replace("_", " "), _plain(value)
+
+
+def _plain(value: object) -> str:
+    """A fact in words."""
+    if isinstance(value, dict):
+        return ", ".join(f"{str(name).replace('_', ' ')}: {_plain(each)}" for name, each in value.items())
+    return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
 
 
 def asked_words(asked: Asked) -> str:
@@ -193,6 +200,12 @@ def _filled(name: str, entry: Entry, named: Named, zone: ZoneInfo) -> Part:
         case "new_role":
             was, role = known.get("before"), known.get("role")
             return Part(f" from {was} to {role}" if was and role else f" to {role}" if role else "")
+        case "place":
+            facts_after = known.get("after")
+            called = facts_after.get("name") if isinstance(facts_after, dict) else known.get("name")
+            return Part(str(called or "where camps are held"))
+        case "difference":
+            return Part(_difference(known))
         case "time":
             return Part(_time(known.get("left_at"), entry, named, zone))
         case "what":
@@ -228,6 +241,15 @@ def _time(instant: object, entry: Entry, named: Named, zone: ZoneInfo) -> str:
     except ValueError:
         return ""
     return f" at {at.astimezone(camp.site.zone if camp else zone):%H:%M}"
+
+
+def _difference(known: Mapping[str, object]) -> str:
+    """What was changed: from what to what, where that is kept."""
+    before, after, changed = known.get("before"), known.get("after"), known.get("changed")
+    if isinstance(before, dict) and isinstance(after, dict):
+        said = [f"{name.replace('_', ' ')} from {_plain(before.get(name))} to {_plain(after[name])}" for name in after]
+        return f" ({', '.join(said)})"
+    return f" ({_plain(changed).replace('_', ' ')})" if isinstance(changed, list) and changed else ""
 
 
 def _setting(known: Mapping[str, object]) -> str:
