@@ -19,10 +19,12 @@ from hypothesis import HealthCheck, Phase, settings
 from sqlalchemy import Table, insert, select
 
 from tests import factories
+from tests.entered import Watch
 from webapp import clock, create_app
 from webapp.database import db
-from webapp.domain import credentials
+from webapp.domain import audit, credentials
 from webapp.domain.accounts import Person, Role
+from webapp.domain.audit import Actor
 from webapp.domain.badges import Badge
 from webapp.domain.camps import first_of_recent
 from webapp.views.security import SessionPerson, limiter
@@ -91,6 +93,7 @@ def _app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     app.test_client_class = FlaskLoginClient
     with app.app_context():
         upgrade()
+        app.extensions["watch"] = Watch(db.engine)
     yield app
     app.extensions["signals"].close()
     with app.app_context():
@@ -120,8 +123,12 @@ def app(_app: Flask, _first_rows: list[tuple[Table, list[dict[str, object]]]]) -
         for table, rows in _first_rows:
             connection.execute(insert(table), rows)
     limiter.reset()
+    audit.act(Actor())  # the thread may have served somebody else before
+    unentered = _app.extensions["watch"].unentered
+    unentered.clear()
     with clock.stopped_at(SUNDAY):
         yield _app
+    assert unentered == [], "changed, and not entered into the audit trail"
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ DOMAIN = (
     "operations",
     "leaderboard",
     "organisation",
+    "first_day",
+    "trail",
     "jobs",
     "history_file",
     "uploads",
@@ -114,6 +116,20 @@ def test_time_comes_from_the_one_clock() -> None:
         for node in ast.walk(tree):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             assert called not in ("datetime.now", "datetime.utcnow", "date.today", "time.time"), (module, node)
+
+
+REWRITES = re.compile(
+    r"\b(?:update|delete)\((?:\w+\.)?(?:Audit)?Entry(?:Award)?\b|session\.(?:delete|merge)\(entry\b|\bentry\.\w+ = "
+    r"|(?i:\b(?:update|delete from|truncate(?: table)?) \"?entry(?:_award)?\b)"
+)
+
+
+def test_the_audit_trail_is_only_ever_added_to() -> None:
+    """Nothing updates or deletes its rows but the demo, which clears everything in a loop over the tables."""
+    for file in [*(ROOT / "webapp").rglob("*.py"), *(ROOT / "migrations").rglob("*.py")]:
+        assert not REWRITES.search(file.read_text()), file
+    for rewriting in ("delete(EntryAward)", "update(audit.Entry)", "DELETE FROM entry", "entry.device = 1"):
+        assert REWRITES.search(rewriting)
 
 
 def tracked() -> list[Path]:

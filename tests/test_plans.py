@@ -12,16 +12,30 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, select, text
 
 from tests import factories
 from tests.conftest import ENGINE, People
 from tests.factories import attend
 from tests.views.conftest import HTMX
 from webapp.database import db
+from webapp.domain import trail
 from webapp.domain.accounts import Person
+from webapp.domain.audit import Action, Entry
+from webapp.domain.trail import Wanted
 
-GROWING = {"attendance", "person", "award", "standing", "tally", "camp", "revocation", "operation"}
+GROWING = {
+    "attendance",
+    "person",
+    "award",
+    "standing",
+    "tally",
+    "camp",
+    "revocation",
+    "operation",
+    "entry",
+    "entry_award",
+}
 EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 Token = Callable[[Person], dict[str, str]]
 As = Callable[[Person], FlaskClient]
@@ -115,13 +129,55 @@ def test_a_mark_and_an_undo_at_the_table(app: Flask, as_: As, people: People, gr
         "/leaderboard/?period=2026&by=run",
         "/leaderboard/?person={0}",
         "/people/{0}",
+        "/office/",
+        "/office/trail/",
+        "/office/trail/?person={0}",
+        "/office/trail/?by={0}",
+        "/office/trail/?by=command-line",
+        "/office/trail/?action=present",
+        "/office/trail/?action=role_changed",
+        "/office/trail/?action=present&person={0}&since=2026-01-01",
+        "/office/trail/?camp={1}",
+        "/office/trail/?since=2026-01-01&until=2026-04-30",
+        "/office/trail/?after=1775973600000000.00000000000000000000000000000001",
+        "/office/trail/{2}",
     ],
 )
 def test_pages(app: Flask, as_: As, people: People, grown: Sequence[Person], page: str) -> None:
     admin = as_(people.admin)
+    with app.app_context():
+        entry = trail.entries(limit=1)[0]
+        marked = trail.entries(Wanted(action=Action.PRESENT), limit=1)[0]
     with scans(app) as found:
-        assert admin.get(page.format(people.volunteer.id)).status_code == 200
+        answer = admin.get(page.format(people.volunteer.id, marked.camp_id, entry.id))
+        assert answer.status_code == 200
+        assert answer.data
     assert found == []
+
+
+def test_the_trail_as_csv(app: Flask, as_: As, people: People, grown: Sequence[Person]) -> None:
+    with scans(app) as found:
+        for query in ("", "?action=present&until=2026-04-30", f"?person={people.volunteer.id}"):
+            assert as_(people.admin).post(f"/office/trail/audit-trail.csv{query}").data.count(b"\n") > 2
+    assert found == []
+
+
+def test_kinds_that_are_rare_are_found_by_their_own_index(app: Flask, grown: Sequence[Person]) -> None:
+    with app.app_context():
+        wanted = trail.entries(Wanted(action=Action.CAMP_ADDED), limit=3)
+        assert len(wanted) == 3
+        if ENGINE == "postgresql":
+            db.session.execute(text("SET LOCAL enable_seqscan = off"))
+            db.session.execute(text("ANALYZE entry"))
+        plans = {}
+        for action in (Action.CAMP_ADDED, Action.PRESENT):
+            query = select(Entry.id).where(*trail._conditions(Wanted(action=action)))
+            query = query.order_by(Entry.at.desc(), Entry.id.desc()).limit(50)
+            explain = "EXPLAIN " if ENGINE == "postgresql" else "EXPLAIN QUERY PLAN "
+            sql = query.compile(db.engine, compile_kwargs={"literal_binds": True})
+            plans[action] = str(db.session.execute(text(explain + str(sql).replace(":", "\\:"))).all())
+    assert "ix_entry_action_at" in plans[Action.CAMP_ADDED]
+    assert "ix_entry_action_at" not in plans[Action.PRESENT]
 
 
 def test_progress(app: Flask, client: FlaskClient, token: Token, people: People, grown: Sequence[Person]) -> None:

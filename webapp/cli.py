@@ -182,7 +182,7 @@ def settle() -> None:
     with _plain_words(), tqdm(desc="settled", unit=" people", disable=None) as bar:
         while True:
             with writing():
-                after = settling.settle_slice(after, None, done)
+                after = settling.evaluate_slice(after, done)
             if after is None:
                 break
             bar.update(done.people - bar.n)

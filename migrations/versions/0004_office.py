@@ -82,6 +82,9 @@ def upgrade() -> None:
     op.create_index("ix_entry_at", "entry", ["at"], **create)
     for column in ("person_id", "by_id", "camp_id"):
         op.create_index(f"ix_entry_{column}_at", "entry", [column, "at"], **create)
+    everyday = ("present", "excused", "absent", "undone", "signed_up", "left")
+    rare = sa.text(f"action NOT IN ({', '.join(map(repr, everyday))})")
+    op.create_index("ix_entry_action_at", "entry", ["action", "at"], postgresql_where=rare, sqlite_where=rare, **create)
     op.create_table(
         "entry_award",
         sa.Column("entry_id", sa.Uuid, primary_key=True),

@@ -33,7 +33,7 @@ def sign_in(client: FlaskClient, book_no: object, password: str = PASSWORD, **mo
 
 
 @pytest.mark.parametrize(
-    ("part", "place"), [("volunteer", "/cabinet"), ("coordinator", "/roll-call/"), ("admin", "/leaderboard/")]
+    ("part", "place"), [("volunteer", "/cabinet"), ("coordinator", "/roll-call/"), ("admin", "/office/start/")]
 )
 def test_each_role_lands_where_its_work_begins(client: FlaskClient, known: People, part: str, place: str) -> None:
     response = sign_in(client, getattr(known, part).book_no)

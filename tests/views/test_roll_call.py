@@ -62,7 +62,7 @@ def test_no_camp_today_says_which_comes_next(app: Flask, coordinator: FlaskClien
 
 
 def test_an_empty_installation_says_what_to_do(coordinator: FlaskClient) -> None:
-    assert "Camps come from an import" in coordinator.get("/roll-call/").text
+    assert "An admin puts camps on the calendar" in coordinator.get("/roll-call/").text
 
 
 def test_the_page_lists_who_signed_up_and_counts(coordinator: FlaskClient, camps: Camps, people: People) -> None:

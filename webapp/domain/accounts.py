@@ -177,6 +177,11 @@ def _enter(people: Sequence[Person]) -> None:
         audit.note_each(Action.PERSON_ADDED, details)
 
 
+def is_nobody_here() -> bool:
+    """Whether there is not a single person yet: a new installation."""
+    return db.session.scalar(select(Person.id).limit(1)) is None
+
+
 def by_book_no(book_no: int) -> Person | None:
     """The person with this book number."""
     if not 1 <= book_no <= LARGEST_BOOK_NO:
@@ -335,6 +340,8 @@ def must_be_known(person: Person) -> None:
 def opt_out(person: Person, out: bool = True) -> None:
     """Take somebody off every leaderboard as they wish, or with ``out`` false put them back."""
     hold(person.id)  # whoever is switched off at the same moment is not brought back
+    if person.opted_out == out:
+        return
     person.opted_out = out
     db.session.flush()
     standings.relist(person)
@@ -362,6 +369,11 @@ def search(query: str) -> Search:
         exact = case((Person.book_no == min(int(words[0]), LARGEST_BOOK_NO), 0), else_=1)
         return Search(or_(numbered, named), (exact, Person.book_no))
     return Search(named, by_name)
+
+
+def find_some(query: str, most: int) -> list[Person]:
+    """The first people that match, whoever they are."""
+    return list(db.session.scalars(find(query).limit(most)))
 
 
 def find_listed(query: str, most: int) -> list[Person]:

@@ -170,8 +170,7 @@ def check_out(person: Person, camp: Camp, *, at: datetime | None = None) -> Outc
     found = _lock(person, camp)
     if found is None or found.state is not State.PRESENT:
         raise ConflictError(f"{person.name} is not marked present at {camp.name}, so cannot leave it.")
-    found.left_at = at or found.left_at or clock.now()
-    return _changed(found, Action.LEFT)
+    return _leaves(found, at or found.left_at or clock.now())
 
 
 def stay(person: Person, camp: Camp) -> Outcome:
@@ -181,8 +180,7 @@ def stay(person: Person, camp: Camp) -> Outcome:
     found = _lock(person, camp)
     if found is None:
         raise ConflictError(f"{person.name} is not on the list of {camp.name}. Nothing was changed.")
-    found.left_at = None
-    return _changed(found, Action.STAYED)
+    return _leaves(found, None)
 
 
 def standing(person: Person, camp: Camp) -> Attendance | None:
@@ -191,11 +189,14 @@ def standing(person: Person, camp: Camp) -> Attendance | None:
     return _locked([person], camp).get(person.id)
 
 
-def _changed(found: Attendance, action: Action) -> Outcome:
-    found.changed_at = clock.now()
+def _leaves(found: Attendance, left_at: datetime | None) -> Outcome:
+    if left_at == found.left_at:
+        return Outcome(found)
+    before, found.left_at, found.changed_at = found.left_at, left_at, clock.now()
     db.session.flush()
     with together():
-        audit.note(action, person_id=found.person_id, camp_id=found.camp_id, details={"left_at": found.left_at})
+        action, details = (Action.LEFT, {"left_at": left_at}) if left_at else (Action.STAYED, {"before": before})
+        audit.note(action, person_id=found.person_id, camp_id=found.camp_id, details=details)
         announce(found.person_id, found.camp_id)
     return Outcome(found)
 

@@ -357,6 +357,12 @@ def recent_camps(number: int) -> Sequence[Camp]:
     return [camp for camp in db.session.scalars(query) if not camp.is_today][:number]
 
 
+def first_camp() -> Camp | None:
+    """The first camp on the calendar."""
+    query = select(Camp).where(Camp.status == Status.SCHEDULED).order_by(Camp.camp_date, Camp.start_time)
+    return db.session.scalars(query.limit(1)).first()
+
+
 def next_camp() -> Camp | None:
     """The first scheduled camp still to come."""
     query = select(Camp).where(Camp.status == Status.SCHEDULED, ~held()).order_by(Camp.camp_date, Camp.start_time)

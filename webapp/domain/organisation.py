@@ -1,11 +1,21 @@
 """What holds for the organisation as a whole."""
 
-from sqlalchemy import String, delete
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from sqlalchemy import String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.database import Model, db
+from webapp import clock
+from webapp.database import Model, db, one_at_a_time
+from webapp.domain import audit, camps, settling
+from webapp.domain.audit import Action
+from webapp.domain.errors import ConflictError, InvalidError
+from webapp.domain.records import Attendance, is_marked
 
 DEFAULT_NAME = "Camp Badges"
+LONGEST_NAME = 60  # characters; it stands in the head of every page and on every card
+REGIONS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
 
 class Setting(Model):
@@ -41,9 +51,87 @@ def shows_neighbourhoods() -> bool:
 
 def show_neighbourhoods(show: bool) -> None:
     """Let volunteers see where they stand, or not."""
-    put("neighbourhoods", "yes" if show else "no")
+    _set("neighbourhoods", "yes" if show else "no", before="yes" if shows_neighbourhoods() else "no")
 
 
 def name() -> str:
     """What the organisation calls itself."""
     return get("name", DEFAULT_NAME)
+
+
+def has_name() -> bool:
+    """Whether it has said what it is called."""
+    return bool(get("name"))
+
+
+def rename(text: str) -> None:
+    """Say what the organisation is called.
+
+    Raises :class:`InvalidError` where nothing is left of the name, it is longer than :data:`LONGEST_NAME`
+    characters, or it holds characters that cannot be shown.
+    """
+    cleaned = " ".join(text.split())
+    if not cleaned:
+        raise InvalidError("An organisation needs a name.")
+    if len(cleaned) > LONGEST_NAME:
+        raise InvalidError(f"This name has {len(cleaned):,} characters; at most {LONGEST_NAME} fit.")
+    if not cleaned.isprintable():
+        raise InvalidError("This name holds characters that cannot be shown.")
+    _set("name", cleaned, before=get("name"))
+
+
+def time_zone() -> str:
+    """The IANA time zone the organisation lives by: its first site's."""
+    return camps.default_site().time_zone
+
+
+@cache
+def time_zones() -> tuple[str, ...]:
+    """The time zones to choose from, by name."""
+    return tuple(sorted(zone for zone in available_timezones() if zone.partition("/")[0] in REGIONS))
+
+
+def move_to(zone: str) -> None:
+    """Let the organisation, and with it its first site, live by another IANA time zone.
+
+    Where it is another day there, the camps of that day are held now or not yet, and what was marked at them is
+    settled. Raises :class:`InvalidError` for what is no time zone.
+    """
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise InvalidError(f"“{zone[:64]}” is not a time zone such as Asia/Kolkata.") from None
+    site = camps.default_site()
+    if site.time_zone == zone:
+        return
+    one_at_a_time("settling many people")
+    days = sorted({site.today, clock.today(zone)})
+    camps.hold_from(site.id, days[0])
+    before, site.time_zone = site.time_zone, zone
+    db.session.flush()
+    entry_id = audit.note(Action.SETTINGS_CHANGED, details={"time_zone": zone, "before": before})
+    if len(days) > 1:
+        marked = (Attendance.site_id == site.id, Attendance.camp_date.between(days[0], days[-1]), is_marked())
+        settling.settle(select(Attendance.person_id).where(*marked), entry_id=entry_id)
+
+
+def name_place(text: str) -> None:
+    """Give the first site a name of its own.
+
+    Raises :class:`InvalidError` for a bad one, :class:`ConflictError` for another site's.
+    """
+    site, cleaned = camps.default_site(), camps.clean_label(text, "place")
+    if site.name == cleaned:
+        return
+    if cleaned in {other.name for other in camps.sites()}:
+        raise ConflictError(f"There is a place called {cleaned} already.")
+    before, site.name = site.name, cleaned
+    db.session.flush()
+    details = {"site_id": site.id, "before": {"name": before}, "after": {"name": cleaned}}
+    audit.note(Action.SITE_CHANGED, details=details)
+
+
+def _set(key: str, value: str, *, before: str) -> None:
+    if value != before:
+        put(key, value)
+        audit.note(Action.SETTINGS_CHANGED, details={key: value, "before": before})

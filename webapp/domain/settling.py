@@ -9,9 +9,9 @@ People are taken in slices by id, so that memory does not grow with the organisa
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import (
     CTE,
@@ -42,9 +42,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, alone, analyze, clear, db, for_many, rows_changed, scratch
-from webapp.domain import badges, camps, standings
+from webapp.domain import audit, badges, camps, standings
 from webapp.domain.accounts import Person, listed
-from webapp.domain.audit import Effect, EntryAward
+from webapp.domain.audit import Action, Effect, EntryAward
 from webapp.domain.badges import Award, Badge, Criteria
 from webapp.domain.camps import Camp, Site
 from webapp.domain.records import Attendance, State, is_marked, is_visit
@@ -148,6 +148,21 @@ def settle_slice(
     return among.last
 
 
+def evaluate_slice(after: UUID | None, done: Settled) -> UUID | None:
+    """Award the next people after an id whatever is due to them, as :func:`settle_slice` does, and enter it into
+    the audit trail.
+    """
+    entry_id = uuid4()
+    before = replace(done)
+    last = settle_slice(after, None, done, entry_id=entry_id)
+    changed = {
+        name: getattr(done, name) - getattr(before, name) for name in ("new_badges", "returned_badges", "moved_badges")
+    }
+    if any(changed.values()):
+        audit.note(Action.EVALUATED, details=changed, entry_id=entry_id)
+    return last
+
+
 def restate(people: Select[tuple[UUID]]) -> None:
     """Bring the standings of people in line with their attendance and awards. They must be locked."""
     for among in _slices(people):
@@ -189,7 +204,12 @@ def differences(*, progress: Callable[[int], object] = lambda _people: None) -> 
 
 def repair(*, progress: Callable[[int], object] = lambda _people: None) -> None:
     """Mend whatever :func:`differences` finds, inside the caller's transaction."""
-    settle(progress=progress)
+    done = Settled()
+    told = 0
+    after: UUID | None = None
+    while after := evaluate_slice(after, done):
+        progress(done.people - told)
+        told = done.people
     _rebuild_tally()
 
 
@@ -448,7 +468,7 @@ def _same_award() -> ColumnElement[bool]:
 
 def _is_moved() -> ColumnElement[bool]:
     """The condition on an award that says another camp completes it; one of an older version keeps its own."""
-    now = select(Badge.version).where(Badge.id == Award.badge_id).scalar_subquery()
+    now = select(Badge.version).where(Badge.id == Award.badge_id).correlate(Award).scalar_subquery()
     return and_(Award.camp_id != due.c.camp_id, Award.version == now)
 
 

@@ -26,7 +26,10 @@ from webapp.views import (
     roll_call,
     rows,
     security,
+    settings,
+    start,
     sync,
+    trail,
 )
 
 OPENAPI: dict[str, Any] = api.OPENAPI
@@ -39,11 +42,12 @@ def init_app(app: OpenAPI) -> None:
     compression.init_app(app)
     presentation.init_app(app)
     job_words.init_app(app)
+    trail.init_app(app)
     errors.init_app(app)
     replica.init_app(app)
     screens = (
         *(home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health),
-        *(office, jobs, members),
+        *(office, jobs, members, trail, settings, start),
     )
     for screen in screens:
         app.register_blueprint(screen.blueprint)

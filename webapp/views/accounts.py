@@ -93,7 +93,8 @@ def sign_in() -> ResponseReturnValue:
             _let_in(person)
             return redirect(target or first_place(person))
         form.password.errors = [WRONG]
-    return render_template("accounts/sign_in.html", form=form, target=target), 422 if form.errors else 200
+    page = render_template("accounts/sign_in.html", form=form, target=target, is_new=accounts.is_nobody_here())
+    return page, 422 if form.errors else 200
 
 
 @blueprint.post("/sign-out")

@@ -16,7 +16,7 @@ from webapp.domain.accounts import Person, Role
 from webapp.domain.badges import Award, History, Progress
 from webapp.domain.days import Day
 from webapp.domain.errors import InvalidError
-from webapp.views import live
+from webapp.views import live, trail
 from webapp.views.security import from_htmx, permits, viewer
 
 blueprint = Blueprint("cabinet", __name__)
@@ -156,6 +156,7 @@ def _page(person: Person) -> ResponseReturnValue:
         mine=mine,
         stream=stream,
         person=person,
+        why=trail.why(person) if viewer().role is Role.ADMIN and not mine else None,
     )
 
 

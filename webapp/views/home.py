@@ -3,6 +3,7 @@
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
+from webapp.domain import first_day
 from webapp.domain.accounts import Person, Role
 from webapp.views.presentation import menu
 from webapp.views.security import permits, viewer
@@ -18,5 +19,7 @@ def index() -> ResponseReturnValue:
 
 
 def first_place(person: Person) -> str:
-    """Where somebody's work begins."""
+    """Where somebody's work begins. An admin of a new organisation is led through its first day."""
+    if person.role is Role.ADMIN and not first_day.is_over():
+        return url_for("start.index")
     return url_for(menu(person)[0][0])

@@ -1,22 +1,54 @@
 """The admin's office: where everything an organisation needs after the first camp is found."""
 
+from zoneinfo import ZoneInfo
+
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
+from webapp.domain import camps, first_day, organisation
 from webapp.domain.accounts import Role
+from webapp.domain.trail import entries
 from webapp.views.security import permits
+from webapp.views.trail import lines_of
 
 blueprint = Blueprint("office", __name__, url_prefix="/office")
+
+LATELY = 5  # of what was done last
 
 # endpoint, word, what is there
 PLACES = [
     ("people.index", "People", "Find, add and import people: names, roles, passwords, lost cards."),
     ("jobs.index", "Jobs", "Imports and backfills: how far they are, and what they did."),
+    ("trail.index", "Audit trail", "Who did what, when and on which device, and which badges followed."),
+    ("settings.index", "Settings", "The organisation’s name and time zone."),
 ]
+# The picture of a place, by the first word of its endpoint.
+ICONS = {
+    "people": "people",
+    "members": "people",
+    "calendar": "calendar",
+    "sites": "home",
+    "definitions": "medal",
+    "imports": "tray-in",
+    "exports": "tray-out",
+    "jobs": "clock",
+    "trail": "trail",
+    "settings": "sliders",
+}
 
 
 @blueprint.get("/")
 @permits(Role.ADMIN)
 def index() -> ResponseReturnValue:
     """The way to each part of it."""
-    return render_template("office/index.html", places=PLACES)
+    return render_template(
+        "office/index.html",
+        places=[(endpoint, word, said, _icon(endpoint)) for endpoint, word, said in PLACES],
+        is_new=not first_day.is_over(),
+        lately=lines_of(entries(limit=LATELY), ZoneInfo(organisation.time_zone())),
+        today=camps.default_site().today,
+    )
+
+
+def _icon(endpoint: str) -> str:
+    return ICONS.get(endpoint.partition(".")[0], "desk")

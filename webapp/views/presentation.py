@@ -41,6 +41,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(clock_time)
     app.add_template_filter(micros)
     app.add_template_global(static_url)
+    app.add_template_global(way_to)
     app.add_template_global(search_word)
     app.add_template_global(card_digest)
     app.add_template_global(qr_code)
@@ -107,6 +108,11 @@ def qr_picture(text: str) -> Markup:
 def plural(number: int, one: str, many: str | None = None) -> str:
     """``1 camp``, ``2 camps``, ``1,200 camps``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def way_to(endpoint: str) -> str | None:
+    """The address of a screen, where this installation has it."""
+    return url_for(endpoint) if endpoint in current_app.view_functions else None
 
 
 def static_url(name: str) -> str:

@@ -1,0 +1,38 @@
+"""Whatever a request or a command changes is entered into the audit trail in the same transaction: looked at in
+every test, so that no verb is forgotten.
+"""
+
+import re
+from typing import Any
+
+import click
+from flask import has_request_context, request
+from sqlalchemy import Connection, Engine, event
+
+# What the organisation knows. What follows from it (standings), and what only carries work (jobs), is not here.
+KEPT = {"person", "site", "camp", "attendance", "closing", "badge", "definition", "award", "revocation", "setting"}
+CHANGE = re.compile(r'\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+"?(\w+)', re.IGNORECASE)
+PASSING_OF_DAYS = "SET recent_from"  # of the last twelve months, which end with today
+
+
+class Watch:
+    """Collects the transactions of requests and commands that changed something and entered nothing."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.unentered: list[str] = []
+        event.listen(engine, "begin", self._begin)
+        event.listen(engine, "after_cursor_execute", self._execute)
+        event.listen(engine, "commit", self._commit)
+
+    def _begin(self, connection: Connection) -> None:
+        connection.info["changed"] = set()
+
+    def _execute(self, connection: Connection, cursor: Any, statement: str, *_: object) -> None:
+        if cursor.rowcount and PASSING_OF_DAYS not in statement:
+            connection.info.setdefault("changed", set()).update(CHANGE.findall(statement))
+
+    def _commit(self, connection: Connection) -> None:
+        changed = connection.info.get("changed", set())
+        by = request.path if has_request_context() else getattr(click.get_current_context(silent=True), "info_name", "")
+        if by and changed & KEPT and "entry" not in changed:
+            self.unentered.append(f"{by}: {', '.join(sorted(changed & KEPT))}")
