@@ -22,7 +22,7 @@ from redis import RedisError
 from sqlalchemy import Engine
 
 from webapp.database import LOST, db, is_sqlite, only_one, writing
-from webapp.domain import audit, jobs
+from webapp.domain import audit, backfills, jobs
 from webapp.domain.audit import Actor
 from webapp.domain.errors import DomainError
 from webapp.domain.jobs import Job, Kind, Status
@@ -35,7 +35,9 @@ DEVICE = "background job"
 Batch = Callable[[Job], bool]
 """Does the next batch of a job in the running transaction, and notes in it how far it is; whether there is more."""
 
-BATCHES: Mapping[Kind, Batch] = {}
+BATCHES: Mapping[Kind, Batch] = {
+    Kind.BACKFILL: backfills.batch,
+}
 
 
 def queue() -> Huey:

@@ -10,6 +10,7 @@ from webapp.views import (
     cabinet,
     cards,
     compression,
+    definitions,
     errors,
     health,
     home,
@@ -42,7 +43,7 @@ def init_app(app: OpenAPI) -> None:
     replica.init_app(app)
     screens = (
         *(home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health),
-        *(office, jobs),
+        *(office, definitions, jobs),
     )
     for screen in screens:
         app.register_blueprint(screen.blueprint)

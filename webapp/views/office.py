@@ -10,6 +10,7 @@ blueprint = Blueprint("office", __name__, url_prefix="/office")
 
 # endpoint, word, what is there
 PLACES = [
+    ("definitions.index", "Badges", "What each is awarded for, its medal, and who has it."),
     ("jobs.index", "Jobs", "Imports and backfills: how far they are, and what they did."),
 ]
 
