@@ -58,6 +58,7 @@ class World:
                 asked = {"criteria_type": criteria, "criteria_value": value, "version": 1, "is_active": True}
                 db.session.execute(update(Badge).where(Badge.name == name).values(asked))
         db.session.expunge_all()
+        self.ids = {badge.name: badge.id for badge in badges.all_definitions()}
         self.badges = {name: PlainBadge(criteria, value) for name, criteria, value in BADGES}
         self.today = camps.default_site().today
         self.sites = {site.name: site for site in camps.sites()}
@@ -182,7 +183,7 @@ class World:
             held = {name for name, badge in self.badges.items() if person.name in badge.held_by}
             assert factories.held(person) == held
             assert {badge_id: tuple(asked) for badge_id, asked in badges.older_of(person.id).items()} == {
-                factories.named(name).id: badge.asked_of[person.name]
+                self.ids[name]: badge.asked_of[person.name]
                 for name, badge in self.badges.items()
                 if name in held and badge.asked_of[person.name] != (badge.criteria, badge.value)
             }
