@@ -206,7 +206,8 @@ def test_a_changed_threshold_says_what_it_means_and_the_screens_tell_afterwards(
     at = f"/office/badges/{badge_id}/edit"
     typed = fields(admin.get(at).text) | {"criteria_value": "2"}
     confirm = admin.post(at, data=typed | {"do": "continue"}).text
-    assert "It asks for 3 camps now, and will ask for <strong>2 camps</strong>. Its words stay “Awarded for 3 camp visits”" in confirm
+    assert "It asks for 3 camps now, and will ask for <strong>2 camps</strong>." in confirm
+    assert "Its words stay “Awarded for 3 camp visits”" in confirm
     assert "1 person has it already." in confirm
     assert "That award keeps the definition under which it was earned" in confirm
     assert "1 award will rest on an older one." in confirm
