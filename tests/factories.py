@@ -1,13 +1,19 @@
 """People and camps for the tests. Each needs an application context, and commits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
+
+from sqlalchemy import select
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, badges, camps, credentials, jobs, rolls
+from webapp.domain import accounts, attendance, backfills, badges, camps, credentials, definitions, jobs, rolls
 from webapp.domain.accounts import Person, Role
+from webapp.domain.badges import Badge
 from webapp.domain.camps import Camp, Site
+from webapp.domain.definitions import Draft
+from webapp.domain.jobs import Job
 from webapp.domain.records import CampRole
 from webapp.domain.rolls import Row
 
@@ -56,6 +62,43 @@ def attend(who: Person, camps_: Sequence[Camp], by: Person, camp_role: CampRole 
     for each in camps_:
         with writing():
             attendance.mark_present(who, each, by=by, camp_role=camp_role)
+
+
+def badge(
+    name: str = "Two Camps", value: int = 2, *, in_a_row: bool = False, parts: Mapping[str, str] | None = None
+) -> Badge:
+    """A badge of the organisation's own; nobody is awarded it yet."""
+    criteria = "consecutive_visits" if in_a_row else "visits"
+    with writing():
+        return definitions.add(Draft(name, "Awarded by us", criteria, str(value), **(parts or {})))
+
+
+def change(of: Badge, **fields: object) -> None:
+    """Change some fields of a badge; nobody is awarded anything yet."""
+    of = db.session.get_one(Badge, of.id, populate_existing=True)
+    draft = Draft.of(of)
+    with writing():
+        definitions.change(
+            of, replace(draft, **{name: str(value) for name, value in fields.items()}), draft.fingerprint
+        )
+
+
+def backfill(of: Badge, by: Person) -> Job:
+    """Award a badge to whoever has reached it, as its job does."""
+    with writing():
+        job = backfills.add(of, by=by)
+    do_jobs()
+    return db.session.get_one(Job, job.id, populate_existing=True)
+
+
+def named(name: str) -> Badge:
+    """The badge of this name."""
+    return db.session.scalars(select(Badge).where(Badge.name == name)).one()
+
+
+def held(who: Person) -> set[str]:
+    """The names of all badges somebody holds, retired ones too."""
+    return {award.badge.name for award in badges.awards_of(who.id)}
 
 
 def badge_names(who: Person) -> list[str]:

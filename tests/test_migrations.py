@@ -76,7 +76,7 @@ def test_twice_changes_nothing(empty: Flask) -> None:
 def test_some_of_the_tables_are_there_already(empty: Flask) -> None:
     upgrade()
     with db.engine.execution_options(writing=True).begin() as connection:
-        for gone in ("revocation", "award", "attendance", "alembic_version"):
+        for gone in ("revocation", "award", "attendance", "definition", "alembic_version"):
             connection.execute(sa.text(f"DROP TABLE {gone}"))
         connection.execute(sa.text("DELETE FROM badge WHERE criteria_value > 5"))
     upgrade()

@@ -22,7 +22,7 @@ from redis import RedisError
 from sqlalchemy import Engine
 
 from webapp.database import LOST, db, is_sqlite, only_one, writing
-from webapp.domain import audit, jobs, people_file
+from webapp.domain import audit, backfills, jobs, people_file
 from webapp.domain.audit import Actor
 from webapp.domain.errors import DomainError
 from webapp.domain.jobs import Job, Kind, Status
@@ -37,6 +37,7 @@ Batch = Callable[[Job], bool]
 
 BATCHES: Mapping[Kind, Batch] = {
     Kind.PEOPLE_IMPORT: people_file.store,
+    Kind.BACKFILL: backfills.batch,
 }
 
 

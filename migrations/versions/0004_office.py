@@ -40,6 +40,8 @@ def upgrade() -> None:
     for table in ("badge", "award"):
         if "version" not in columns_of(table):
             op.add_column(table, sa.Column("version", sa.Integer, nullable=False, server_default="1"))
+    if "found_later" not in columns_of("award"):
+        op.add_column("award", sa.Column("found_later", sa.Boolean, nullable=False, server_default=sa.false()))
     op.create_table(
         "definition",
         sa.Column("badge_id", sa.Uuid, sa.ForeignKey("badge.id"), primary_key=True),
@@ -147,10 +149,13 @@ def upgrade() -> None:
     )
 
 
+COLUMNS = (("person", "anonymised_at"), ("badge", "version"), ("award", "version"), ("award", "found_later"))
+
+
 def downgrade() -> None:
     tables = ("upload_problem", "upload_row", "upload", "job", "entry_award", "entry", "password_link", "definition")
     for table in tables:
         op.drop_table(table, if_exists=True)
-    for table, column in (("person", "anonymised_at"), ("badge", "version"), ("award", "version")):
+    for table, column in COLUMNS:
         if column in columns_of(table):
             op.drop_column(table, column)

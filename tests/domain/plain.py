@@ -55,7 +55,37 @@ def visits(camps: Iterable[PlainCamp], who: str, today: date) -> int:
     )
 
 
-def earned(camps: Iterable[PlainCamp], who: str, today: date) -> set[str]:
+def amounts(camps: Iterable[PlainCamp], who: str, today: date) -> dict[str, int]:
+    """How far somebody is by each of the criteria."""
     camps = list(camps)
-    amounts = {"visits": visits(camps, who, today), "consecutive_visits": runs(camps, who, today)[0]}
-    return {name for name, criteria, value in BADGES if amounts[criteria] >= value}
+    return {"visits": visits(camps, who, today), "consecutive_visits": runs(camps, who, today)[0]}
+
+
+def earned(camps: Iterable[PlainCamp], who: str, today: date) -> set[str]:
+    reached = amounts(camps, who, today)
+    return {name for name, criteria, value in BADGES if reached[criteria] >= value}
+
+
+@dataclass
+class PlainBadge:
+    """What a badge asks for now, and what it asked of those who were ever awarded it, when they were."""
+
+    criteria: str
+    value: int
+    active: bool = True
+    asked_of: dict[str, tuple[str, int]] = field(default_factory=dict)
+    held_by: set[str] = field(default_factory=set)
+
+    def settle(self, who: str, after: dict[str, int], before: dict[str, int] | None = None) -> None:
+        """Somebody is so far now; ``before`` says how far they were, where a correction changed that."""
+        now = self.criteria, self.value
+        own = self.asked_of.get(who, now)
+        if who in self.held_by:
+            if before and before[own[0]] >= own[1] > after[own[0]]:
+                self.held_by.remove(who)
+        elif (who in self.asked_of or self.active) and after[own[0]] >= own[1]:
+            self.asked_of[who] = own
+            self.held_by.add(who)
+        elif self.active and after[self.criteria] >= self.value:
+            self.asked_of[who] = now
+            self.held_by.add(who)

@@ -7,17 +7,18 @@ import pytest
 from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from tests import factories
 from tests.domain import plain
-from tests.domain.plain import PlainCamp
+from tests.domain.plain import BADGES, PlainBadge, PlainCamp
 from webapp.database import db, writing
-from webapp.domain import attendance, badges, camps, histories, settling, standings
+from webapp.domain import attendance, backfills, badges, camps, definitions, histories, settling, standings
 from webapp.domain.accounts import Person, Role
-from webapp.domain.badges import Award, Revocation
+from webapp.domain.badges import Award, Badge, Definition, Revocation
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
+from webapp.domain.jobs import Job
 from webapp.domain.records import Attendance, CampRole
 from webapp.domain.standings import Standing
 
@@ -33,7 +34,11 @@ VERBS = (
     "sign up",
     "new camp",
     "cancel",
+    "ask",
+    "retire",
 )
+ASKED = [("visits", 1), ("visits", 2), ("visits", 4), ("consecutive_visits", 2), ("consecutive_visits", 3)]
+CHANGING = ["Certified Volunteer", "On a Roll"]  # both can be reached in a short life
 steps = st.lists(
     st.tuples(st.sampled_from(VERBS), st.integers(0, 1), st.integers(0, 30), st.integers(-1, 9), st.booleans()),
     min_size=5,
@@ -46,9 +51,15 @@ class World:
 
     def __init__(self) -> None:
         with writing():
-            for table in (Revocation, Award, Attendance, Camp, Standing, Person, standings.tally):
+            for table in (Revocation, Award, Attendance, Camp, Standing, Job, Person, standings.tally):
                 db.session.execute(delete(table))
+            db.session.execute(delete(Definition).where(Definition.version > 1))
+            for name, criteria, value in BADGES:
+                asked = {"criteria_type": criteria, "criteria_value": value, "version": 1, "is_active": True}
+                db.session.execute(update(Badge).where(Badge.name == name).values(asked))
         db.session.expunge_all()
+        self.ids = {badge.name: badge.id for badge in badges.all_definitions()}
+        self.badges = {name: PlainBadge(criteria, value) for name, criteria, value in BADGES}
         self.today = camps.default_site().today
         self.sites = {site.name: site for site in camps.sites()}
         for name in {"North", "South"} - self.sites.keys():
@@ -56,7 +67,6 @@ class World:
         self.by = factories.person("Ravi Gowda", role=Role.COORDINATOR)
         self.people = [factories.person("Asha Rao"), factories.person("Imran Pasha")]
         self.camps: list[tuple[Camp, PlainCamp]] = []
-        self.held_badges: dict[str, set[str]] = {"Asha Rao": set(), "Imran Pasha": set()}
         for weeks_ago in range(5):
             self.add_camp(weeks_ago, "North")
 
@@ -69,12 +79,37 @@ class World:
         camp = factories.camp(name=f"Camp {len(self.camps)}", at=self.sites[site], on=day)
         self.camps.append((camp, PlainCamp(site, day)))
 
-    def earned(self, who: str) -> set[str]:
-        return plain.earned(self.plain_camps, who, self.today)
+    def reached(self, who: str) -> dict[str, int]:
+        return plain.amounts(self.plain_camps, who, self.today)
+
+    def settle(self, who: str, before: dict[str, int] | None = None) -> None:
+        for badge in self.badges.values():
+            badge.settle(who, self.reached(who), before)
+
+    def define(self, verb: str, which: int, also: int) -> None:
+        """Let a badge ask for something else, or retire it, or put it back; with the backfill."""
+        name = CHANGING[which % len(CHANGING)]
+        badge, plain_badge = factories.named(name), self.badges[name]
+        if verb == "ask":
+            plain_badge.criteria, plain_badge.value = ASKED[also % len(ASKED)]
+            factories.change(badge, criteria_type=plain_badge.criteria, criteria_value=plain_badge.value)
+        else:
+            plain_badge.active = not plain_badge.active
+            with writing():
+                (definitions.reinstate if plain_badge.active else definitions.retire)(badge)
+        with writing():
+            job = backfills.add(badge, by=self.by)
+            while backfills.batch(job):
+                pass
+        for each in self.people:
+            self.settle(each.name)
 
     def step(self, verb: str, whose: int, which: int, weeks_ago: int, north: bool) -> None:
         camp, plain_camp = self.camps[which % len(self.camps)]
         person = self.people[whose]
+        if verb in ("ask", "retire"):
+            self.define(verb, which, weeks_ago)
+            return
         if verb == "new camp":
             self.add_camp(weeks_ago, "North" if north else "South")
             return
@@ -85,9 +120,9 @@ class World:
                 (attendance.cancel_camp if plain_camp.cancelled else attendance.reinstate_camp)(camp)
             for each in self.people:
                 if any(each.name in other.states for other in self.plain_camps if other.site == plain_camp.site):
-                    self.held_badges[each.name] |= self.earned(each.name)
+                    self.settle(each.name)
             return
-        before = self.earned(person.name)
+        before = self.reached(person.name)
         old = dict(plain_camp.states)
         allowed = self.change(plain_camp, person.name, verb)
         try:
@@ -98,10 +133,8 @@ class World:
             plain_camp.states = old
             return
         assert allowed
-        if verb != "sign up":
-            after = self.earned(person.name)
-            self.held_badges[person.name] -= before - after
-            self.held_badges[person.name] |= after if plain_camp.states != old else set()
+        if verb != "sign up" and plain_camp.states != old:
+            self.settle(person.name, before)
 
     def change(self, camp: PlainCamp, who: str, verb: str) -> bool:
         """Do to the plain camp what the verb says; whether the contract allows it."""
@@ -147,7 +180,13 @@ class World:
             assert (history.longest_streak, history.current_streak) == plain.runs(
                 self.plain_camps, person.name, self.today
             )
-            assert set(factories.badge_names(person)) == self.held_badges[person.name]
+            held = {name for name, badge in self.badges.items() if person.name in badge.held_by}
+            assert factories.held(person) == held
+            assert {badge_id: tuple(asked) for badge_id, asked in badges.older_of(person.id).items()} == {
+                self.ids[name]: badge.asked_of[person.name]
+                for name, badge in self.badges.items()
+                if name in held and badge.asked_of[person.name] != (badge.criteria, badge.value)
+            }
         with writing():
             said = [str(each) for each in settling.differences()]
         assert said == []
@@ -164,7 +203,7 @@ def test_the_product_agrees_with_the_plain_rules(life: list[tuple[str, int, int,
     for person in world.people:
         with writing():
             attendance.evaluate(person)
-        world.held_badges[person.name] |= world.earned(person.name)
+        world.settle(person.name)
     world.check()
 
 

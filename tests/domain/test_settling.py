@@ -15,7 +15,7 @@ from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import badges, camps, histories, leaderboard, settling, standings
 from webapp.domain.accounts import Person, Role
-from webapp.domain.badges import Award, Badge, Criteria, Revocation
+from webapp.domain.badges import Award, Badge, Criteria, Definition, Revocation
 from webapp.domain.camps import Camp, Site, Status
 from webapp.domain.records import Attendance, CampRole, State
 from webapp.domain.standings import ALL_TIME, EVERYWHERE, Standing
@@ -51,7 +51,10 @@ def fill(the_camps: list[tuple[int, int, int, int]], people: list[tuple[Any, lis
         picture = {"shape": "round", "metal": "copper", "ribbon": "teal", "emblem": "lotus"}
         for position, (name, criteria, value) in enumerate(MORE):
             of = {"criteria_type": Criteria(criteria), "criteria_value": value, "position": 20 + position}
-            db.session.add(Badge(name=name, description=name, **of, **picture))
+            badge = Badge(id=uuid4(), name=name, description=name, **of, **picture)
+            db.session.add(badge)
+            db.session.flush()
+            db.session.add(Definition(badge_id=badge.id, version=1, criteria_type=criteria, criteria_value=value))
     sites = [camps.add_site(zone, zone) for zone in ZONES]
     made = []
     for number, (site, days, hour, cancelled) in enumerate(the_camps):

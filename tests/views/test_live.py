@@ -230,3 +230,25 @@ def test_the_stream_ends_at_once_when_the_password_changes(app: Flask, server: s
         with app.app_context():
             factories.with_password(people.coordinator)
         stream.until("END")  # a heartbeat, which would look too, is later than this test is patient
+
+
+def test_a_backfill_is_silent_on_an_open_page_and_a_fresh_badge_is_not(
+    app: Flask, server: str, people: People, camps: Camps
+) -> None:
+    """Marked before the camp's start, so that the award is dated later than what the page has seen."""
+    early = SUNDAY.replace(hour=1)  # 6:30 in India; the camp begins at nine
+    with clock.stopped_at(early):
+        mark(app, people.volunteer, camps.today, people.coordinator)
+        path = f"/cabinet/live?seen={seen_now(app, people.volunteer)}"
+    with open_stream(app, server, people.volunteer, path) as stream:
+        stream.until("still here")
+        with clock.stopped_at(SUNDAY + timedelta(minutes=1)), app.app_context():
+            factories.backfill(factories.badge("Here Once", 1), people.admin)
+            event = "".join(stream.until("</hx-partial>"))
+        assert "Here Once" in event
+        assert "just-earned" not in event
+        with clock.stopped_at(SUNDAY + timedelta(minutes=2)), app.app_context():
+            factories.badge("Here Twice", 2)
+            mark(app, people.volunteer, camps.past, people.coordinator)
+            event = "".join(stream.until("New: Here Twice"))
+        assert event.count('class="just-earned"') == 1

@@ -92,6 +92,16 @@ class Definition(Model):
     criteria_value: Mapped[int]
     since: Mapped[datetime] = mapped_column(Instant, default=clock.now)
 
+    @property
+    def asked(self) -> Asked:
+        """What it asked for."""
+        return Asked(self.criteria_type, self.criteria_value)
+
+    @classmethod
+    def differs_from(cls, badge: Badge | type[Badge]) -> ColumnElement[bool]:
+        """The condition on a definition that says it asked for something else than a badge does now."""
+        return or_(cls.criteria_type != badge.criteria_type, cls.criteria_value != badge.criteria_value)
+
 
 class Award(Model):
     """One badge earned by one person, once: that is its key. It is never erased, only revoked; earned
@@ -107,6 +117,8 @@ class Award(Model):
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
     version: Mapped[int] = mapped_column(default=1, server_default="1")
     """The badge's version under which it was earned."""
+    found_later: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Awarded long after the visit, by an import or a backfill: nobody celebrates it."""
     badge: Mapped[Badge] = relationship(lazy="joined", innerjoin=True)
     camp: Mapped[Camp] = relationship()
 
@@ -364,13 +376,24 @@ def asked_of_awards(person_ids: Collection[UUID]) -> dict[UUID, list[tuple[UUID,
     """The badges these people hold, each with what was asked when it was earned."""
     query = (
         select(Award.person_id, Award.badge_id, Definition.criteria_type, Definition.criteria_value)
-        .join(Definition, _own_definition())
+        .join(Definition, own_definition())
         .where(Award.person_id.in_(person_ids), Award.revoked_at.is_(None))
     )
     held: dict[UUID, list[tuple[UUID, Asked]]] = {}
     for person_id, badge_id, *asked in db.session.execute(query):
         held.setdefault(person_id, []).append((badge_id, Asked(*asked)))
     return held
+
+
+def older_of(person_id: UUID) -> dict[UUID, Asked]:
+    """The badges somebody holds that asked for something else when they were earned, each with what that was."""
+    query = (
+        select(Award.badge_id, Definition.criteria_type, Definition.criteria_value)
+        .join(Definition, own_definition())
+        .join(Badge, Badge.id == Award.badge_id)
+        .where(Award.person_id == person_id, Award.revoked_at.is_(None), Definition.differs_from(Badge))
+    )
+    return {badge_id: Asked(*asked) for badge_id, *asked in db.session.execute(query)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +408,7 @@ def _awards_by_badge(person_ids: Collection[UUID]) -> dict[UUID, dict[UUID, _Kno
     existing: dict[UUID, dict[UUID, _Known]] = {person_id: {} for person_id in person_ids}
     query = (
         select(Award, Definition.criteria_type, Definition.criteria_value)
-        .join(Definition, _own_definition())
+        .join(Definition, own_definition())
         .where(Award.person_id.in_(person_ids))
         .execution_options(populate_existing=True)
     )
@@ -394,7 +417,8 @@ def _awards_by_badge(person_ids: Collection[UUID]) -> dict[UUID, dict[UUID, _Kno
     return existing
 
 
-def _own_definition() -> ColumnElement[bool]:
+def own_definition() -> ColumnElement[bool]:
+    """The condition on an award and a definition that says the one was earned under the other."""
     return and_(Definition.badge_id == Award.badge_id, Definition.version == Award.version)
 
 

@@ -42,10 +42,10 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, alone, analyze, clear, db, for_many, rows_changed, scratch
-from webapp.domain import audit, badges, camps, standings
+from webapp.domain import audit, badges, camps, histories, standings
 from webapp.domain.accounts import Person, listed
 from webapp.domain.audit import Action, Effect, EntryAward
-from webapp.domain.badges import Award, Badge, Criteria
+from webapp.domain.badges import Asked, Award, Badge, Criteria, Definition
 from webapp.domain.camps import Camp, Site
 from webapp.domain.records import Attendance, State, is_marked, is_visit
 from webapp.domain.standings import ALL_TIME, EVERYWHERE, RECENT, Board, Measure, Standing, Tally
@@ -53,6 +53,7 @@ from webapp.domain.streaks import Step
 from webapp.signals import announce_all
 
 SLICE = 20_000  # people; with 20 camps each their marks take some 100 MB to sort
+WALKED = 500  # people whose histories are read at a time
 MANY = 1_000  # people; from here on it is worth telling the planner how many there are
 
 chosen = scratch("chosen", Column("person_id", Uuid, primary_key=True))
@@ -75,6 +76,7 @@ due = scratch(
     Column("person_id", Uuid, primary_key=True),
     Column("badge_id", Uuid, primary_key=True),
     Column("camp_id", Uuid),
+    Column("version", Integer),
 )
 begun = scratch("begun", Column("camp_id", Uuid, primary_key=True), Column("at", Instant))
 
@@ -109,9 +111,9 @@ def settle(
 ) -> Settled:
     """Settle ``people`` (a query for their ids), or everybody, inside the caller's transaction.
 
-    Badges that are due are awarded, as earned now or, ``dated_back``, when the camp that completed each
-    began. What is awarded follows from an entry of the audit trail, if one is named. ``progress`` is told how
-    many people each slice had.
+    Badges that are due are awarded, as earned now or, ``dated_back``, when the camp that completed each began;
+    nobody celebrates those. What is awarded follows from an entry of the audit trail, if one is named.
+    ``progress`` is told how many people each slice had.
     """
     done = Settled()
     told = 0
@@ -442,21 +444,47 @@ def _fill_due(among: Slice) -> None:
         visits.c.camp_date == runs.c.camp_date,
     )
     candidates = (
-        select(runs.c.person_id, Badge.id.label("badge_id"), visits.c.camp_id, first.label("place"))
+        select(runs.c.person_id, Badge.id.label("badge_id"), visits.c.camp_id, Badge.version, first.label("place"))
         .join(Badge, and_(Badge.criteria_value == runs.c.length, Badge.criteria_type == Criteria.CONSECUTIVE_VISITS))
         .join(visits, there)
         .where(Badge.is_active)
         .subquery()
     )
     by_visits = (
-        select(visits.c.person_id, Badge.id, visits.c.camp_id)
+        select(visits.c.person_id, Badge.id, visits.c.camp_id, Badge.version)
         .join(Badge, and_(Badge.criteria_value == visits.c.number, Badge.criteria_type == Criteria.VISITS))
         .where(Badge.is_active)
     )
-    by_runs = select(candidates.c.person_id, candidates.c.badge_id, candidates.c.camp_id).where(candidates.c.place == 1)
-    columns = ["person_id", "badge_id", "camp_id"]
+    columns = ["person_id", "badge_id", "camp_id", "version"]
+    by_runs = select(*(candidates.c[name] for name in columns)).where(candidates.c.place == 1)
     if rows_changed(insert(due).from_select(columns, union_all(by_visits, by_runs))) > MANY:
         analyze(due)
+    _fill_due_of_old(among)
+
+
+def _fill_due_of_old(among: Slice) -> None:
+    """An award that was taken away is due again by what was asked when it was earned, also where something else
+    is asked now, or the badge is retired (:func:`badges.settle`). There are few, so each is walked.
+    """
+    is_old = or_(~Badge.is_active, Award.version != Badge.version)
+    query = (
+        select(Award.person_id, Award.badge_id, Award.version, Definition.criteria_type, Definition.criteria_value)
+        .join(Badge, Badge.id == Award.badge_id)
+        .join(Definition, badges.own_definition())
+        .where(_chosen(Award.person_id, among), Award.revoked_at.is_not(None), is_old)
+    )
+    old: dict[UUID, list[tuple[UUID, int, Asked]]] = {}
+    for person_id, badge_id, version, *of_then in db.session.execute(query):
+        old.setdefault(person_id, []).append((badge_id, version, Asked(*of_then)))
+    ids = list(old)
+    for start in range(0, len(ids), WALKED):
+        for person_id, history in histories.histories_of(ids[start : start + WALKED]).items():
+            for badge_id, version, asked in old[person_id]:
+                visit = history.completed_by(*asked)
+                if visit:
+                    key = {"person_id": person_id, "badge_id": badge_id}
+                    db.session.execute(delete(due).where(*(due.c[name] == value for name, value in key.items())))
+                    db.session.execute(insert(due), [key | {"camp_id": visit.camp_id, "version": version}])
 
 
 # --- awards --------------------------------------------------------------------------------------
@@ -468,17 +496,20 @@ def _same_award() -> ColumnElement[bool]:
 
 def _is_moved() -> ColumnElement[bool]:
     """The condition on an award that says another camp completes it; one of an older version keeps its own."""
-    now = select(Badge.version).where(Badge.id == Award.badge_id).correlate(Award).scalar_subquery()
-    return and_(Award.camp_id != due.c.camp_id, Award.version == now)
+    return and_(Award.camp_id != due.c.camp_id, Award.version == due.c.version)
 
 
 def _award(done: Settled, *, dated_back: bool, entry_id: UUID | None) -> None:
     """Award what is due to the chosen people, give back what was revoked, name the camps that complete."""
     now = clock.now()
     is_back = exists().where(_same_award())
-    version = select(Badge.version).where(Badge.id == Award.badge_id).scalar_subquery()
+    version = select(due.c.version).where(_same_award()).scalar_subquery()
     rows_changed(update(Award).where(Award.revoked_at.is_not(None), is_back).values(version=version))
-    returned = select(due).join(Award, _same_award()).where(Award.revoked_at.is_not(None))
+    returned = (
+        select(due.c.person_id, due.c.badge_id, due.c.camp_id)
+        .join(Award, _same_award())
+        .where(Award.revoked_at.is_not(None))
+    )
     if entry_id:
         _enter(entry_id, Effect.RETURNED, returned)
     for person_id, badge_id, camp_id in db.session.execute(returned).all():
@@ -488,8 +519,8 @@ def _award(done: Settled, *, dated_back: bool, entry_id: UUID | None) -> None:
     camp_id = select(due.c.camp_id).where(_same_award()).scalar_subquery()
     done.moved_badges += rows_changed(update(Award).where(moved).values(camp_id=camp_id))
     missing = (
-        select(due.c.person_id, due.c.badge_id, due.c.camp_id, Badge.version)
-        .join(Badge, Badge.id == due.c.badge_id)
+        select(due.c.person_id, due.c.badge_id, due.c.camp_id, due.c.version, literal(dated_back))
+        .select_from(due)
         .where(~exists().where(_same_award()))
     )
     if dated_back:
@@ -499,7 +530,7 @@ def _award(done: Settled, *, dated_back: bool, entry_id: UUID | None) -> None:
         missing = missing.add_columns(literal(now, Instant))
     if entry_id:
         _enter(entry_id, Effect.NEW, missing)
-    columns = ["person_id", "badge_id", "camp_id", "version", "earned_at"]
+    columns = ["person_id", "badge_id", "camp_id", "version", "found_later", "earned_at"]
     new = rows_changed(insert(Award).from_select(columns, missing))
     if new > MANY:
         analyze(Award.__table__)
@@ -584,11 +615,18 @@ def _award_differences() -> Iterator[str]:
 def number_kept() -> int:
     """How many awards stand that today's calendar would not give. They are no differences: a camp that is
     cancelled or added takes no badge away, and what was earned before cannot be told from attendance alone.
+    Those earned when something else was asked, and those of retired badges, are not among them.
     """
+    is_asked_now = exists().where(Badge.id == Award.badge_id, Badge.version == Award.version, Badge.is_active)
     number = 0
     for among in _slices(None):
         _fill_due(among)
-        stands = _chosen(Award.person_id, among), Award.revoked_at.is_(None), ~exists().where(_same_award())
+        stands = (
+            _chosen(Award.person_id, among),
+            Award.revoked_at.is_(None),
+            ~exists().where(_same_award()),
+            is_asked_now,
+        )
         number += db.session.scalar(select(func.count()).select_from(Award).where(*stands)) or 0
     return number
 

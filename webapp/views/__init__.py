@@ -10,6 +10,7 @@ from webapp.views import (
     cabinet,
     cards,
     compression,
+    definitions,
     errors,
     health,
     home,
@@ -47,7 +48,7 @@ def init_app(app: OpenAPI) -> None:
     replica.init_app(app)
     screens = (
         *(home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health),
-        *(office, jobs, members, trail, settings, start),
+        *(office, definitions, jobs, members, trail, settings, start),
     )
     for screen in screens:
         app.register_blueprint(screen.blueprint)

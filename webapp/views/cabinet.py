@@ -1,8 +1,8 @@
 """The badge cabinet: one's own, or anybody's for those who mark; and its live form."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from uuid import UUID
@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from webapp.database import writing
 from webapp.domain import accounts, attendance, badges, camps, days, histories
 from webapp.domain.accounts import Person, Role
-from webapp.domain.badges import Award, History, Progress
+from webapp.domain.badges import Asked, Award, History, Progress
 from webapp.domain.days import Day
 from webapp.domain.errors import InvalidError
 from webapp.views import live, trail
@@ -36,6 +36,8 @@ class Cabinet:
     many_sites: bool
     coming: Sequence[Day] = ()
     just_earned: frozenset[UUID] = frozenset()
+    older: Mapping[UUID, Asked] = field(default_factory=dict)
+    """The badges that asked for something else when they were earned; told to admins alone."""
 
     @property
     def next(self) -> Progress | None:
@@ -61,18 +63,23 @@ class Cabinet:
 
 
 def open_cabinet(
-    person: Person, year: int | None = None, since: datetime | None = None, *, mine: bool = False
+    person: Person,
+    year: int | None = None,
+    since: datetime | None = None,
+    *,
+    mine: bool = False,
+    for_admin: bool = False,
 ) -> Cabinet:
     """Gather a person's cabinet: the last twelve months, or a ``year``; in one's own the next camps too.
 
-    Awards made after ``since`` for the first time are the ones to celebrate.
+    Awards made after ``since`` for the first time are the ones to celebrate, but for those found later.
     """
     today = camps.default_site().today
     first, last = (date(year, 1, 1), date(year, 12, 31)) if year else (today - timedelta(days=365), today)
     began = days.first_date_of(person.id)
     history = histories.history_of(person.id)
     awards = badges.awards_of(person.id)
-    fresh = {award.badge_id for award in awards if since and award.earned_at > since} - badges.ever_revoked(person.id)
+    fresh = {each.badge_id for each in awards if since and each.earned_at > since and not each.found_later}
     return Cabinet(
         person=person,
         history=history,
@@ -83,7 +90,8 @@ def open_cabinet(
         years=range(began.year, today.year + 1) if began else (),
         many_sites=camps.has_many_sites(),
         coming=days.coming_days(person.id, today) if mine else (),
-        just_earned=frozenset(fresh),
+        just_earned=frozenset(fresh - badges.ever_revoked(person.id)),
+        older=badges.older_of(person.id) if for_admin else {},
     )
 
 
@@ -152,7 +160,7 @@ def _page(person: Person) -> ResponseReturnValue:
         stream = url_for("cabinet.of_person_live", person_id=person.id, year=year, seen=seen)
     return render_template(
         "cabinet/page.html",
-        cabinet=open_cabinet(person, year, mine=mine),
+        cabinet=open_cabinet(person, year, mine=mine, for_admin=viewer().role is Role.ADMIN),
         mine=mine,
         stream=stream,
         person=person,
@@ -162,14 +170,14 @@ def _page(person: Person) -> ResponseReturnValue:
 
 def _stream(person: Person) -> Response:
     """Sends the cabinet, as the page includes it, whenever what it shows has changed."""
-    year, mine, person_id = _year(), person.id == viewer().id, person.id
+    year, mine, person_id, for_admin = _year(), person.id == viewer().id, person.id, viewer().role is Role.ADMIN
 
     def changed(seen: str, since: datetime) -> tuple[str, str] | None:
         found = accounts.by_id(person_id)
         stamp = days.stamp_of(person_id)
         if found is None or stamp == seen:
             return None
-        cabinet = open_cabinet(found, year, since, mine=mine)
+        cabinet = open_cabinet(found, year, since, mine=mine, for_admin=for_admin)
         return stamp, render_template("cabinet/_live.html", cabinet=cabinet, mine=mine)
 
     return live.stream(person_id, changed)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from webapp.domain import cards, organisation
 from webapp.domain.accounts import Person, Role
+from webapp.domain.badges import Asked, Criteria
 from webapp.domain.records import CampRole, State
 from webapp.views.security import secret, signed_in
 
@@ -38,6 +39,8 @@ def init_app(app: Flask) -> None:
     app.jinja_env.lstrip_blocks = True
     app.add_template_filter(day)
     app.add_template_filter(plural)
+    app.add_template_filter(asks)
+    app.add_template_filter(sentence)
     app.add_template_filter(clock_time)
     app.add_template_filter(micros)
     app.add_template_global(static_url)
@@ -113,6 +116,17 @@ def plural(number: int, one: str, many: str | None = None) -> str:
 def way_to(endpoint: str) -> str | None:
     """The address of a screen, where this installation has it."""
     return url_for(endpoint) if endpoint in current_app.view_functions else None
+
+
+def asks(asked: Asked) -> str:
+    """What a badge asks for: ``5 camps``, ``3 camps in a row``."""
+    in_a_row = " in a row" if asked.criteria_type is Criteria.CONSECUTIVE_VISITS else ""
+    return plural(asked.criteria_value, "camp") + in_a_row
+
+
+def sentence(text: str) -> str:
+    """A text with a full stop, unless it ends with a mark of its own."""
+    return text if text.endswith((".", "!", "?", "…", "।", "॥")) else f"{text}."
 
 
 def static_url(name: str) -> str:

@@ -1,0 +1,259 @@
+"""Badges of an organisation's own: what a draft must be, what a change does, and what it leaves alone."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from tests import factories
+from tests.conftest import People
+from tests.factories import attend, backfill, change, held, named, weekly
+from webapp.database import db, writing
+from webapp.domain import attendance, badges, definitions, histories, settling
+from webapp.domain.audit import Action, Entry
+from webapp.domain.badges import Asked, Award, Badge, Criteria, Definition
+from webapp.domain.definitions import ARTWORK, ChangedMeanwhileError, Draft
+from webapp.domain.errors import InvalidError
+
+GOOD = Draft(
+    "Rain or Shine", "Awarded for 7 camps in a row", "consecutive_visits", "7", "petals", "gold", "green", "sun"
+)
+BAD = [
+    ({"name": ""}, "name", "needs a name"),
+    ({"name": "x" * 61}, "name", "61 characters; at most 60 fit"),
+    ({"name": "fIRST sTEP"}, "name", "There is a badge “First Step” already."),
+    ({"name": "a\u202eb"}, "name", "cannot be shown"),
+    ({"description": ""}, "description", "Say what it is awarded for."),
+    ({"description": "x" * 201}, "description", "at most 200 fit"),
+    ({"criteria_type": "magic"}, "criteria_type", "Choose what is counted."),
+    *[
+        ({"criteria_value": value}, "criteria_value", "A whole number from 1 to 10,000.")
+        for value in ("", "0", "-1", "10001", "2.5", "1e3", "٣", "99999999999999999999", "x")
+    ],
+    *[({part: "nonsense"}, part, f"Choose another {part}.") for part in ARTWORK],
+]
+
+
+def actions() -> list[Action]:
+    about = Entry.badge_id.is_not(None)
+    return list(db.session.scalars(select(Entry.action).where(about).order_by(Entry.at, Entry.id)))
+
+
+def versions(badge: Badge) -> list[tuple[int, Asked]]:
+    return [(each.version, each.asked) for each in definitions.versions_of(badge)]
+
+
+def differences() -> list[str]:
+    with writing():
+        return list(settling.differences())
+
+
+def test_a_new_badge_comes_last_with_its_first_definition(people: People) -> None:
+    with writing():
+        badge = definitions.add(GOOD)
+    assert Draft.of(badge) == GOOD
+    assert (badge.position, badge.version, badge.is_active) == (10, 1, True)
+    assert versions(badge) == [(1, Asked(Criteria.CONSECUTIVE_VISITS, 7))]
+    assert [each.name for each in badges.definitions()][5:7] == ["Rain or Shine", "Century Contributor"]
+    assert actions() == [Action.BADGE_ADDED]
+
+
+def test_a_name_of_sixty_letters_and_the_largest_number_are_good(people: People) -> None:
+    with writing():
+        badge = definitions.add(replace(GOOD, name="ष" * 60, criteria_value="10000"))
+    assert badge.criteria_value == 10_000
+
+
+@pytest.mark.parametrize(("wrong", "field", "said"), BAD)
+def test_what_is_wrong_is_said_by_field_and_nothing_is_stored(wrong: dict[str, str], field: str, said: str) -> None:
+    draft = replace(GOOD, **wrong)
+    problems = draft.problems()
+    assert list(problems) == [field]
+    assert said in problems[field]
+    with pytest.raises(InvalidError, match=r"\w"), writing():
+        definitions.add(draft)
+    seen = Draft.of(named("On a Roll")).fingerprint
+    with pytest.raises(InvalidError, match=r"\w"), writing():
+        definitions.change(named("On a Roll"), draft, seen)
+    assert [badge.name for badge in badges.all_definitions()].count("On a Roll") == 1
+    assert len(badges.all_definitions()) == 9
+    assert actions() == []
+
+
+def test_every_badge_has_the_definition_it_asks_for(people: People) -> None:
+    factories.badge()
+    change(named("Two Camps"), criteria_value=4)
+    query = select(Badge, Definition).join(
+        Definition, (Definition.badge_id == Badge.id) & (Definition.version == Badge.version), isouter=True
+    )
+    for badge, definition in db.session.execute(query):
+        assert definition is not None, badge.name
+        assert definition.asked == badge.asked
+
+
+def test_words_and_medal_change_without_a_new_version(people: People) -> None:
+    badge = named("On a Roll")
+    change(badge, name="Three Running", description="For three", emblem="sun", metal="gold")
+    assert (badge.name, badge.emblem, badge.version) == ("Three Running", "sun", 1)
+    assert len(versions(badge)) == 1
+    entry = db.session.scalars(select(Entry).where(Entry.action == Action.BADGE_CHANGED)).one()
+    assert entry.facts == {"changed": ["name", "description", "metal", "emblem"]}
+    change(badge)
+    assert actions() == [Action.BADGE_CHANGED]  # what changes nothing is no change
+
+
+def test_other_criteria_make_a_new_version(people: People) -> None:
+    badge = named("On a Roll")
+    change(badge, criteria_value=4)
+    change(badge, criteria_type="visits")
+    assert versions(badge) == [
+        (3, Asked(Criteria.VISITS, 4)),
+        (2, Asked(Criteria.CONSECUTIVE_VISITS, 4)),
+        (1, Asked(Criteria.CONSECUTIVE_VISITS, 3)),
+    ]
+
+
+def test_who_comes_second_is_told_and_changes_nothing(people: People) -> None:
+    badge = named("On a Roll")
+    read = Draft.of(badge)
+    change(badge, description="The first admin's words")
+    with pytest.raises(ChangedMeanwhileError, match="Somebody else has changed On a Roll"), writing():
+        definitions.change(badge, replace(read, criteria_value="9"), read.fingerprint)
+    db.session.expire_all()
+    assert (named("On a Roll").description, named("On a Roll").criteria_value) == ("The first admin's words", 3)
+
+
+def test_a_raised_threshold_takes_nothing_away_and_its_awards_keep_theirs(people: People) -> None:
+    badge, camps = named("Certified Volunteer"), weekly(4)
+    attend(people.volunteer, camps[:3], people.coordinator)
+    change(badge, criteria_value=4)
+    backfill(badge, people.admin)
+    assert "Certified Volunteer" in held(people.volunteer)
+    assert badges.older_of(people.volunteer.id) == {badge.id: Asked(Criteria.VISITS, 3)}
+    assert differences() == []
+    # One of the three undone and set again: judged by what was asked when it was earned.
+    with writing():
+        undone = attendance.undo(people.volunteer, camps[2], by=people.coordinator)
+    assert badge.name in [each.name for each in undone.badges.revoked]
+    assert differences() == []
+    with writing():
+        again = attendance.mark_present(people.volunteer, camps[2], by=people.coordinator)
+    assert not again.badges.new
+    assert badge.name in [each.name for each in again.badges.returned]
+    assert badges.older_of(people.volunteer.id) == {badge.id: Asked(Criteria.VISITS, 3)}
+    # Who was not there yet needs four.
+    attend(people.other, camps[:3], people.coordinator)
+    assert "Certified Volunteer" not in held(people.other)
+    attend(people.other, camps[3:], people.coordinator)
+    assert "Certified Volunteer" in held(people.other)
+    assert badges.older_of(people.other.id) == {}
+    assert differences() == []
+
+
+def test_a_lowered_threshold_reaches_more_and_leaves_the_old_awards(people: People) -> None:
+    badge, camps = named("Certified Volunteer"), weekly(4)
+    attend(people.volunteer, camps[:3], people.coordinator)
+    attend(people.other, camps[:2], people.coordinator)
+    change(badge, criteria_value=2)
+    assert differences() == [f"book number {people.other.book_no}: Certified Volunteer is earned and not awarded."]
+    backfill(badge, people.admin)
+    assert differences() == []
+    award = db.session.get_one(Award, (people.other.id, badge.id))
+    assert (award.camp_id, award.earned_at, award.version) == (camps[1].id, camps[1].starts_at, 2)
+    assert badges.older_of(people.volunteer.id) == {badge.id: Asked(Criteria.VISITS, 3)}
+    # Two are enough now, also for who earned it with three: taken back by their own, back by what is asked now.
+    with writing():
+        attendance.undo(people.volunteer, camps[2], by=people.coordinator)
+    with writing():
+        attendance.evaluate(people.volunteer)
+    assert "Certified Volunteer" in held(people.volunteer)
+    assert badges.older_of(people.volunteer.id) == {}
+    assert differences() == []
+
+
+def test_a_retired_badge_stays_is_awarded_no_more_and_is_not_to_come(people: People) -> None:
+    badge, camps = named("First Step"), weekly(2)
+    attend(people.volunteer, camps[:1], people.coordinator)
+    with writing():
+        assert definitions.retire(badge)
+    with writing():
+        assert not definitions.retire(badge)
+    attend(people.other, camps[:1], people.coordinator)
+    assert (held(people.volunteer), held(people.other)) == ({"First Step"}, set())
+    progress = badges.progress_of(histories.history_of(people.other.id), ())
+    assert "First Step" not in [each.badge.name for each in progress]
+    following = badges.next_of(progress)
+    assert following
+    assert following.badge.name == "Certified Volunteer"
+    backfill(badge, people.admin)
+    assert held(people.other) == set()
+    assert differences() == []
+    # Undone and done again: it was theirs.
+    with writing():
+        undone = attendance.undo(people.volunteer, camps[0], by=people.coordinator)
+    assert [each.name for each in undone.badges.revoked] == ["First Step"]
+    with writing():
+        again = attendance.mark_present(people.volunteer, camps[1], by=people.coordinator)
+    assert [each.name for each in again.badges.returned] == ["First Step"]
+    with writing():
+        assert definitions.reinstate(badge)
+    backfill(badge, people.admin)
+    assert (held(people.volunteer), held(people.other)) == ({"First Step"}, {"First Step"})
+    assert differences() == []
+    assert actions().count(Action.BADGE_RETIRED) == actions().count(Action.BADGE_REINSTATED) == 1
+
+
+def test_settling_many_gives_back_by_the_old_definition_too(people: People) -> None:
+    """As settling one does: a cancelled camp and its return are settled in SQL."""
+    badge, camps = named("Certified Volunteer"), weekly(3)
+    attend(people.volunteer, camps, people.coordinator)
+    change(badge, criteria_value=5)
+    with writing():
+        attendance.cancel_camp(camps[1])
+    with writing():
+        attendance.undo(people.volunteer, camps[0], by=people.coordinator)
+    assert "Certified Volunteer" in held(people.volunteer)  # the calendar took nothing, and the mark did not carry it
+    with writing():
+        attendance.reinstate_camp(camps[1])
+    with writing():
+        attendance.mark_present(people.volunteer, camps[0], by=people.coordinator)
+    with writing():
+        attendance.undo(people.volunteer, camps[0], by=people.coordinator)
+    assert "Certified Volunteer" not in held(people.volunteer)
+    extra = factories.camp(9, "Found again")
+    with writing():
+        attendance.cancel_camp(extra)
+    assert "Certified Volunteer" not in held(people.volunteer)
+    with writing():
+        attendance.mark_present(people.volunteer, camps[0], by=people.coordinator)
+    assert badges.older_of(people.volunteer.id) == {badge.id: Asked(Criteria.VISITS, 3)}
+    assert differences() == []
+
+
+def test_a_forecast_says_who_gains_and_who_holds(people: People) -> None:
+    camps = weekly(3)
+    attend(people.volunteer, camps, people.coordinator)
+    attend(people.other, camps[:2], people.coordinator)
+    crowd = [factories.person(f"Person {number:02}") for number in range(12)]
+    for person in crowd:
+        attend(person, camps[:1], people.coordinator)
+    new = definitions.forecast(Asked(Criteria.VISITS, 1))
+    assert (new.reached, new.gaining, new.held, new.beyond) == (14, 14, 0, 0)
+    assert [person.name for person in new.names] == ["Asha Rao", "Imran Pasha", *(each.name for each in crowd[:8])]
+    lowered = definitions.forecast(Asked(Criteria.VISITS, 2), named("Certified Volunteer"))
+    assert (lowered.reached, lowered.gaining, lowered.held, lowered.beyond) == (2, 1, 1, 0)
+    assert [person.name for person in lowered.names] == ["Imran Pasha"]
+    raised = definitions.forecast(Asked(Criteria.CONSECUTIVE_VISITS, 4), named("Certified Volunteer"))
+    assert (raised.reached, raised.gaining, raised.held, raised.beyond) == (0, 0, 1, 1)
+    assert raised.names == []
+
+
+def test_a_forecast_is_what_the_backfill_does(people: People) -> None:
+    camps = weekly(4)
+    attend(people.volunteer, camps, people.coordinator)
+    attend(people.other, camps[1:3], people.coordinator)
+    said = definitions.forecast(Asked(Criteria.CONSECUTIVE_VISITS, 2))
+    badge = factories.badge("Two Running", 2, in_a_row=True)
+    job = backfill(badge, people.admin)
+    assert job.found == {"new_badges": said.gaining} == {"new_badges": 2}
+    assert definitions.holders([badge.id]) == {badge.id: 2}

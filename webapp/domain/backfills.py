@@ -1,0 +1,50 @@
+"""Backfills: after a definition was added or changed, the badge is awarded to everybody who qualifies.
+
+A job, some people a batch. It is silent: an award is dated to the camp that completed it, and nobody's page
+celebrates it.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+
+from webapp.database import db
+from webapp.domain import audit, jobs, settling
+from webapp.domain.accounts import Person
+from webapp.domain.audit import Action
+from webapp.domain.badges import Badge
+from webapp.domain.jobs import Job, Kind
+from webapp.domain.settling import Settled
+
+BATCH = 1_000  # people
+
+
+def add(badge: Badge, *, by: Person) -> Job:
+    """The job that awards a badge to whoever qualifies; ``by`` is who asked for it."""
+    everybody = db.session.scalar(select(func.count()).select_from(Person)) or 0
+    # The entry of the audit trail is written with the first batch; each further one adds what followed.
+    params = {"title": badge.name, "badge_id": badge.id, "entry_id": uuid4()}
+    return jobs.add(Kind.BACKFILL, by=by, total=everybody, params=params)
+
+
+def batch(job: Job) -> bool:
+    """Settle the next people, by id from the last on that :attr:`Job.cursor` names; whether there may be more."""
+    entry_id = UUID(job.asked["entry_id"])
+    if not job.cursor:
+        audit.note(Action.BACKFILLED, badge_id=UUID(job.asked["badge_id"]), entry_id=entry_id)
+    done = Settled()
+    after = UUID(job.cursor) if job.cursor else None
+    last = settling.settle_slice(after, None, done, dated_back=True, entry_id=entry_id, most=BATCH)
+    job.done += done.people
+    job.add(new_badges=done.new_badges + done.returned_badges)
+    if last is None:
+        return False
+    job.cursor = str(last)
+    return done.people == BATCH
+
+
+def of_badge(badge: Badge) -> Sequence[Job]:
+    """The latest backfills of a badge, the newest first."""
+    about = Job.kind == Kind.BACKFILL, Job.params.contains(f'"{badge.id}"')
+    return db.session.scalars(select(Job).where(*about).order_by(Job.created_at.desc(), Job.id).limit(5)).all()
