@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, badges, camps, credentials, jobs, rolls
+from webapp.domain import accounts, attendance, badges, calendar, camps, credentials, jobs, rolls
 from webapp.domain.accounts import Person, Role
 from webapp.domain.camps import Camp, Site
 from webapp.domain.records import CampRole
@@ -44,7 +44,7 @@ def camp(weeks_ago: int = 0, name: str = "Camp", at: Site | None = None, *, on: 
     """A camp some weeks ago, or in the future where that is negative; or on a date."""
     with writing():
         at = at or camps.default_site()
-        return attendance.add_camp(at, name, on or at.today - timedelta(weeks=weeks_ago))
+        return calendar.add_camp(at, name, on or at.today - timedelta(weeks=weeks_ago))
 
 
 def weekly(number: int, name: str = "Camp", at: Site | None = None) -> list[Camp]:

@@ -8,6 +8,7 @@ from webapp.views import (
     accounts,
     api,
     cabinet,
+    calendar,
     cards,
     compression,
     errors,
@@ -25,6 +26,8 @@ from webapp.views import (
     roll_call,
     rows,
     security,
+    series,
+    sites,
     sync,
 )
 
@@ -43,6 +46,7 @@ def init_app(app: OpenAPI) -> None:
     screens = (
         *(home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health),
         *(office, jobs),
+        *(calendar, series, sites),
     )
     for screen in screens:
         app.register_blueprint(screen.blueprint)

@@ -10,6 +10,7 @@ blueprint = Blueprint("office", __name__, url_prefix="/office")
 
 # endpoint, word, what is there
 PLACES = [
+    ("calendar.month", "Calendar", "Camps past, today and coming; add one or a whole series, move or cancel one."),
     ("jobs.index", "Jobs", "Imports and backfills: how far they are, and what they did."),
 ]
 
