@@ -94,7 +94,6 @@ def month() -> ResponseReturnValue:
         counts=rolls.counts_of(shown),
         site=site,
         places=places,
-        most=MOST_A_DAY,
         is_empty=is_empty,
     )
 

@@ -48,7 +48,7 @@ class SeriesForm(CampForm):
     frequency = SelectField("Days, weeks or months", choices={each.value: each.value for each in Frequency},
         default=Frequency.WEEKS.value)  # fmt: skip
     weekdays = SelectMultipleField("On", choices={str(number): word for number, word in enumerate(WEEKDAYS)})
-    place = SelectField("Of a month, on the", choices=PLACE_WORDS)
+    place = SelectField("Of a month, on the", choices=PLACE_WORDS, default="")
     until = StringField("Last day", [reads(parse_date)], render_kw={"type": "date"})
     count = StringField(
         "or how many camps", [reads(whole_number)], render_kw={"type": "number", "min": "1", "max": str(MOST_CAMPS)}
