@@ -10,7 +10,7 @@ from datetime import date, time
 from hashlib import sha256
 from uuid import UUID, uuid4
 
-from sqlalchemy import Column, Integer, Select, Uuid, and_, case, func, insert, or_, select, update
+from sqlalchemy import Column, Integer, Select, Uuid, and_, case, func, insert, select, union, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
@@ -224,7 +224,7 @@ def _settle_from(site: Site, first: date, entry_id: UUID, camp: Camp | None = No
     concerned = _marked_from(site.id, first)
     if camp:
         completed = select(Award.person_id).where(Award.camp_id == camp.id)
-        concerned = select(Person.id).where(or_(Person.id.in_(concerned), Person.id.in_(completed)))
+        concerned = select(union(concerned, completed).subquery().c.person_id)
     settling.settle(concerned, entry_id=entry_id)
 
 

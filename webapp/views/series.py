@@ -45,13 +45,13 @@ class SeriesForm(CampForm):
     )
     interval = StringField("Every", [DataRequired("Please enter a number."), reads(whole_number)], default="1",
         render_kw={"type": "number", "min": "1", "max": str(MOST_INTERVAL)})  # fmt: skip
-    frequency = SelectField("Days, weeks or months", choices={each.value: each.value for each in Frequency},
+    frequency = SelectField("Unit", choices={each.value: each.value for each in Frequency},
         default=Frequency.WEEKS.value)  # fmt: skip
     weekdays = SelectMultipleField("On", choices={str(number): word for number, word in enumerate(WEEKDAYS)})
     place = SelectField("Of a month, on the", choices=PLACE_WORDS, default="")
     until = StringField("Last day", [reads(parse_date)], render_kw={"type": "date"})
     count = StringField(
-        "or how many camps", [reads(whole_number)], render_kw={"type": "number", "min": "1", "max": str(MOST_CAMPS)}
+        "Or how many camps", [reads(whole_number)], render_kw={"type": "number", "min": "1", "max": str(MOST_CAMPS)}
     )
 
     @property
