@@ -8,7 +8,18 @@ from sqlalchemy import select
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, backfills, badges, camps, credentials, definitions, jobs, rolls
+from webapp.domain import (
+    accounts,
+    attendance,
+    backfills,
+    badges,
+    calendar,
+    camps,
+    credentials,
+    definitions,
+    jobs,
+    rolls,
+)
 from webapp.domain.accounts import Person, Role
 from webapp.domain.badges import Badge
 from webapp.domain.camps import Camp, Site
@@ -50,7 +61,7 @@ def camp(weeks_ago: int = 0, name: str = "Camp", at: Site | None = None, *, on: 
     """A camp some weeks ago, or in the future where that is negative; or on a date."""
     with writing():
         at = at or camps.default_site()
-        return attendance.add_camp(at, name, on or at.today - timedelta(weeks=weeks_ago))
+        return calendar.add_camp(at, name, on or at.today - timedelta(weeks=weeks_ago))
 
 
 def weekly(number: int, name: str = "Camp", at: Site | None = None) -> list[Camp]:

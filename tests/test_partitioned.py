@@ -13,7 +13,7 @@ from tests import factories
 from tests.conftest import SUNDAY
 from webapp import clock, create_app
 from webapp.database import db, writing
-from webapp.domain import attendance, histories, leaderboard, rolls, settling
+from webapp.domain import attendance, calendar, histories, leaderboard, rolls, settling
 from webapp.domain.accounts import Person, Role
 from webapp.domain.camps import Camp
 from webapp.domain.standings import ALL_TIME, Board, Standing
@@ -55,8 +55,8 @@ def test_every_verb_works_as_it_did(partitioned: Flask) -> None:
     admin, asha = db.session.scalars(sa.select(Person).order_by(Person.role, Person.book_no)).all()
     imran = factories.person("Imran Pasha")
     calendars = [factories.weekly(4, at=factories.site(f"Site {number}")) for number in range(SITES)]
-    for calendar in calendars:
-        factories.attend(imran, calendar, admin)
+    for of_site in calendars:
+        factories.attend(imran, of_site, admin)
     assert histories.history_of(imran.id).longest_streak == 4
     assert len(factories.badge_names(imran)) > len(factories.badge_names(asha)) > 0
 
@@ -66,7 +66,7 @@ def test_every_verb_works_as_it_did(partitioned: Flask) -> None:
     with writing():
         attendance.excuse(imran, today, by=admin, reason="ill")
     with writing():
-        attendance.cancel_camp(calendars[1][1])
+        calendar.cancel_camp(calendars[1][1])
     assert [row.state for row in rolls.roll(today)] == ["excused"]
     assert [(line.rank, line.person.name, line.visits) for line in leaderboard.lines()] == [
         (1, "Imran Pasha", 4 * SITES - 2),

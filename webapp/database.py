@@ -222,6 +222,23 @@ def writing() -> Iterator[None]:
             del session.info["writing"]
 
 
+class _NotMeantError(Exception):
+    """Ends what was only tried."""
+
+
+@contextmanager
+def trying() -> Iterator[None]:
+    """A write transaction that is rolled back at the end of the block: what would come of it can be read inside.
+    Meanwhile it holds whatever the same change would hold.
+    """
+    try:
+        with writing():
+            yield
+            raise _NotMeantError
+    except _NotMeantError:
+        pass
+
+
 _next_writer = threading.Lock()
 
 

@@ -13,7 +13,7 @@ from tests.browser.conftest import DESKTOP, PHONE
 from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp.database import writing
-from webapp.domain import attendance
+from webapp.domain import attendance, calendar
 from webapp.domain.accounts import Person
 from webapp.domain.camps import Camp
 
@@ -182,7 +182,7 @@ def test_a_browser_that_stores_nothing_marks_at_once_or_says_that_it_did_not(
 def test_a_refusal_is_shown_on_the_row(app: Flask, open_as: OpenAs, people: People, today: Camp) -> None:
     page = open_as(people.coordinator)
     with app.app_context(), writing():
-        attendance.cancel_camp(today)
+        calendar.cancel_camp(today)
     page.get_by_role("button", name="Mark Asha Rao present").click()
     expect(row(page, people.volunteer)).to_contain_text("was cancelled")
 

@@ -13,7 +13,7 @@ from tests import factories
 from tests.domain import plain
 from tests.domain.plain import BADGES, PlainBadge, PlainCamp
 from webapp.database import db, writing
-from webapp.domain import attendance, backfills, badges, camps, definitions, histories, settling, standings
+from webapp.domain import attendance, backfills, badges, calendar, camps, definitions, histories, settling, standings
 from webapp.domain.accounts import Person, Role
 from webapp.domain.badges import Award, Badge, Definition, Revocation
 from webapp.domain.camps import Camp
@@ -117,7 +117,7 @@ class World:
             # Called off, or put back: badges may come, none may go.
             plain_camp.cancelled = not plain_camp.cancelled
             with writing():
-                (attendance.cancel_camp if plain_camp.cancelled else attendance.reinstate_camp)(camp)
+                (calendar.cancel_camp if plain_camp.cancelled else calendar.reinstate_camp)(camp)
             for each in self.people:
                 if any(each.name in other.states for other in self.plain_camps if other.site == plain_camp.site):
                     self.settle(each.name)

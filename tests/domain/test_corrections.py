@@ -10,7 +10,7 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, badge_names, weekly
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import attendance, badges, camps, histories
+from webapp.domain import attendance, badges, calendar, camps, histories
 from webapp.domain.badges import Award, Revocation
 from webapp.domain.errors import ConflictError
 from webapp.domain.records import CampRole, State
@@ -103,13 +103,13 @@ def test_a_cancelled_camp_may_add_a_badge_and_takes_none(people: People) -> None
     attend(people.volunteer, [camps_[0], camps_[1], camps_[3]], people.coordinator)
     attend(people.other, [camps_[2]], people.coordinator)
     with writing():
-        attendance.cancel_camp(camps_[2])
+        calendar.cancel_camp(camps_[2])
     assert "On a Roll" in badge_names(people.volunteer)
     assert award_of(people, "On a Roll").camp_id == camps_[3].id
     assert badge_names(people.other) == ["First Step"]
     assert histories.history_of(people.other.id).visits == []
     with writing():
-        attendance.reinstate_camp(camps_[2])
+        calendar.reinstate_camp(camps_[2])
     assert "On a Roll" in badge_names(people.volunteer)
     assert len(histories.history_of(people.other.id).visits) == 1
 
@@ -126,7 +126,7 @@ def test_an_award_names_the_camp_that_completes_it_also_after_a_correction(peopl
 def test_a_future_or_cancelled_camp_cannot_be_marked(people: People) -> None:
     future, cancelled = factories.camp(-1, "Next week"), factories.camp(1, "Rained off")
     with writing():
-        attendance.cancel_camp(cancelled)
+        calendar.cancel_camp(cancelled)
     for camp, said in ((future, "has not been held yet"), (cancelled, "was cancelled")):
         with pytest.raises(ConflictError, match=said), writing():
             attendance.mark_present(people.volunteer, camp, by=people.coordinator)

@@ -9,7 +9,7 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import attendance, camps, histories
+from webapp.domain import attendance, calendar, camps, histories
 from webapp.domain.camps import Camp
 from webapp.domain.records import CampRole
 
@@ -66,7 +66,7 @@ def test_a_cancelled_camp_is_no_gap(people: People) -> None:
     attend(people.volunteer, [three[0], three[2]], people.coordinator)
     assert streaks(people) == (1, 1)
     with writing():
-        attendance.cancel_camp(three[1])
+        calendar.cancel_camp(three[1])
     assert streaks(people) == (2, 2)
 
 

@@ -9,7 +9,7 @@ from tests import factories
 from tests.conftest import SUNDAY, People
 from tests.factories import badge_names
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, badges, camps, histories, history_file, imports
+from webapp.domain import accounts, badges, calendar, camps, histories, history_file, imports
 from webapp.domain.accounts import Person
 from webapp.domain.camps import Camp, Site
 from webapp.domain.errors import InvalidError
@@ -153,7 +153,7 @@ def test_a_row_for_a_cancelled_camp_is_refused(tmp_path: Path) -> None:
     run(file)
     camp = db.session.scalars(select(Camp)).one()
     with writing():
-        attendance.cancel_camp(camp)
+        calendar.cancel_camp(camp)
     with pytest.raises(ImportRefused) as refused:
         run(file)
     assert "was cancelled" in refused.value.problems[0].reason

@@ -14,7 +14,7 @@ from tests.conftest import SUNDAY, People
 from tests.domain.plain_boards import PlainBoards, PlainLine
 from tests.factories import attend, weekly
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, leaderboard, settling
+from webapp.domain import accounts, attendance, calendar, leaderboard, settling
 from webapp.domain.accounts import Person, Role
 from webapp.domain.camps import Site
 from webapp.domain.leaderboard import Line
@@ -97,7 +97,7 @@ def random_life(seed: int, number: int = 12, camps: int = 20) -> list[Person]:
         day = SUNDAY.date() - timedelta(days=chance.randrange(800))
         made.append(factories.camp(name=f"Camp {place}", at=chance.choice(sites), on=day))
     with writing():
-        attendance.cancel_camp(made[3])
+        calendar.cancel_camp(made[3])
     for person in people:
         zeal = chance.random()
         for camp in made:

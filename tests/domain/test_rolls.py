@@ -6,7 +6,7 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, badge_names, row_of, weekly
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, badges, rolls
+from webapp.domain import accounts, attendance, badges, calendar, rolls
 from webapp.domain.accounts import Person
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
@@ -102,7 +102,7 @@ def test_a_future_or_cancelled_camp_is_left_alone(people: People, verb: object, 
     with writing():
         attendance.sign_up(people.volunteer, camp)
         if weeks_ago == 0:
-            attendance.cancel_camp(camp)
+            calendar.cancel_camp(camp)
     with pytest.raises(ConflictError, match="Nothing was changed"), writing():
         verb(camp, by=people.coordinator)  # type: ignore[operator]
     assert states(camp, people.volunteer) == [State.EXPECTED]

@@ -9,7 +9,7 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, row_of, weekly
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import attendance, days, histories, rolls
+from webapp.domain import attendance, calendar, days, histories, rolls
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
 from webapp.domain.records import State
@@ -88,7 +88,7 @@ def test_nothing_can_be_said_once_the_camp_has_begun(people: People) -> None:
 def test_nothing_can_be_said_of_a_cancelled_camp_or_against_a_coordinators_mark(people: People) -> None:
     cancelled, today = factories.camp(-1), factories.camp()
     with clock.stopped_at(SUNDAY - timedelta(hours=4)), writing():
-        attendance.cancel_camp(cancelled)
+        calendar.cancel_camp(cancelled)
         attendance.mark_present(people.volunteer, today, by=people.coordinator)
     with pytest.raises(ConflictError, match="was cancelled"), writing():
         attendance.say_not_coming(people.volunteer, cancelled)

@@ -16,7 +16,7 @@ from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, badges, leaderboard, standings
+from webapp.domain import accounts, attendance, badges, calendar, leaderboard, standings
 from webapp.domain.accounts import Person
 from webapp.domain.badges import Award, Badge
 from webapp.domain.camps import Camp
@@ -56,7 +56,7 @@ def life(people: People) -> Life:
     with writing():
         attendance.undo(people.other, elsewhere[1], by=people.coordinator)
     with writing():
-        attendance.cancel_camp(camps[1])
+        calendar.cancel_camp(camps[1])
     return Life(
         people.volunteer.id, people.volunteer.book_no, people.other.id, people.other.book_no, last_camp=camps[3].id
     )
@@ -246,7 +246,7 @@ def test_a_cancelled_camp_and_a_mark_taken_back_are_no_damage(app: Flask, people
     camps = weekly(3)
     attend(people.volunteer, camps, people.coordinator)
     with writing():
-        attendance.cancel_camp(db.session.get_one(Camp, camps[2].id))
+        calendar.cancel_camp(db.session.get_one(Camp, camps[2].id))
     with writing():
         attendance.undo(people.volunteer, camps[0], by=people.coordinator)
     held = factories.badge_names(people.volunteer)
@@ -274,7 +274,7 @@ def test_a_badge_that_a_new_calendar_would_not_give_is_no_damage(app: Flask, peo
     camps = weekly(3)
     attend(people.volunteer, camps, people.coordinator)
     with writing():
-        attendance.cancel_camp(db.session.get_one(Camp, camps[1].id))
+        calendar.cancel_camp(db.session.get_one(Camp, camps[1].id))
     assert "Certified Volunteer" in factories.badge_names(people.volunteer)
     assert verify(app).exit_code == 0
     assert verify(app, "--repair").exit_code == 0

@@ -12,7 +12,7 @@ from tests import factories
 from tests.conftest import People
 from tests.views.conftest import HTMX, Camps
 from webapp.database import writing
-from webapp.domain import attendance
+from webapp.domain import attendance, calendar
 from webapp.domain.accounts import Person
 from webapp.domain.camps import Camp
 from webapp.domain.records import CampRole, State
@@ -62,7 +62,7 @@ def test_no_camp_today_says_which_comes_next(app: Flask, coordinator: FlaskClien
 
 
 def test_an_empty_installation_says_what_to_do(coordinator: FlaskClient) -> None:
-    assert "An admin puts camps on the calendar" in coordinator.get("/roll-call/").text
+    assert "An admin adds camps in the calendar" in coordinator.get("/roll-call/").text
 
 
 def test_the_page_lists_who_signed_up_and_counts(coordinator: FlaskClient, camps: Camps, people: People) -> None:
@@ -167,7 +167,7 @@ def test_a_future_camp_cannot_be_marked(
 
 def test_a_cancelled_camp_cannot_be_marked(app: Flask, coordinator: FlaskClient, camps: Camps, people: People) -> None:
     with app.app_context(), writing():
-        attendance.cancel_camp(camps.today)
+        calendar.cancel_camp(camps.today)
     assert "This camp was cancelled" in coordinator.get(f"/roll-call/{camps.today.id}").text
     response = coordinator.post(mark_url(camps.today, people.volunteer), data={"state": "present"}, headers=HTMX)
     assert response.status_code == 409

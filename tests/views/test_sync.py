@@ -18,7 +18,7 @@ from tests.factories import badge_names, row_of
 from tests.views.conftest import Camps
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, cards, rolls
+from webapp.domain import accounts, attendance, calendar, cards, rolls
 from webapp.domain.accounts import Person
 from webapp.domain.camps import Camp
 from webapp.domain.operations import Operation
@@ -275,7 +275,7 @@ def test_each_bad_operation_is_named_and_the_good_ones_are_kept(
     with app.app_context():
         cancelled = factories.camp(2, "Cancelled camp")
         with writing():
-            attendance.cancel_camp(cancelled)
+            calendar.cancel_camp(cancelled)
         nowhere = Camp(id=uuid4(), name="")
         nobody = Person(id=uuid4(), name="")
     good, late = mark(camps.today, people.volunteer), mark(camps.past, people.other)

@@ -7,7 +7,7 @@ transaction; the caller commits. Pages and the API only ever change attendance t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time
+from datetime import date, datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -15,14 +15,14 @@ from sqlalchemy import Date, Uuid, bindparam, inspect, select
 from sqlalchemy.orm import make_transient_to_detached
 
 from webapp import clock
-from webapp.database import db, insert_rows, one_at_a_time, together
+from webapp.database import db, insert_rows, together
 from webapp.domain import accounts, audit, badges, camps, histories, settling, standings
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action
 from webapp.domain.badges import Badge, Change, Reached, Settlement
-from webapp.domain.camps import USUAL_START, Camp, Site, Status
+from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
-from webapp.domain.records import LONGEST_REASON, Attendance, CampRole, State, is_marked
+from webapp.domain.records import LONGEST_REASON, Attendance, CampRole, State
 from webapp.domain.standings import ALL_TIME, EVERYWHERE, OVERALL, RECENT, Board, Figures
 from webapp.domain.streaks import Step, after
 from webapp.signals import announce
@@ -427,48 +427,6 @@ def evaluate(person: Person) -> Settlement:
             audit.note(Action.EVALUATED, person_id=person.id, awards=settlement.consequences(person.id))
             announce(person.id)
     return settlement
-
-
-def add_camp(site: Site, name: str, camp_date: date, start_time: time = USUAL_START) -> Camp:
-    """Put a camp on a site's calendar. One of the past, forgotten until now, may break runs that went over
-    its date; by the contract it takes no badge away.
-
-    Raises :class:`ConflictError` where the site has a camp of that name on that date.
-    """
-    one_at_a_time("settling many people")
-    camps.hold_from(site.id, camp_date)
-    camp = camps.add_camp(site, name, camp_date, start_time)
-    entry_id = audit.note(Action.CAMP_ADDED, camp_id=camp.id)
-    if camps.is_new_date(camp):
-        later = select(Attendance.person_id).where(
-            Attendance.site_id == site.id, Attendance.camp_date > camp_date, is_marked()
-        )
-        settling.settle(later, entry_id=entry_id)
-    return camp
-
-
-def cancel_camp(camp: Camp) -> None:
-    """Take a camp off the calendar. A run may grow over the gap, so it may add badges; it takes none."""
-    _change_status(camp, Status.CANCELLED)
-
-
-def reinstate_camp(camp: Camp) -> None:
-    """Put a cancelled camp back, and with it the visits of those who were marked."""
-    _change_status(camp, Status.SCHEDULED)
-
-
-def _change_status(camp: Camp, status: Status) -> None:
-    one_at_a_time("settling many people")
-    camps.hold_from(camp.site_id, camp.camp_date)
-    camp = camps.hold(camp, to_change=True)
-    if camp.status is status:
-        return
-    camp.status = status
-    db.session.flush()
-    entry_id = audit.note(
-        Action.CAMP_CANCELLED if status is Status.CANCELLED else Action.CAMP_REINSTATED, camp_id=camp.id
-    )
-    settling.settle(select(Attendance.person_id).where(Attendance.site_id == camp.site_id), entry_id=entry_id)
 
 
 CHUNK = 500  # people whose histories are read at a time, so that memory does not grow with a list

@@ -1,11 +1,13 @@
 """Sites, camps and the calendar they make."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import cache
 from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from sqlalchemy import (
     Date,
@@ -24,7 +26,7 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.orm import Mapped, contains_eager, mapped_column, relationship
+from sqlalchemy.orm import Mapped, aliased, contains_eager, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
@@ -149,17 +151,47 @@ def clean_label(text: str, what: str) -> str:
     return label
 
 
+def parse_time(text: str) -> time:
+    """A time of the day written 09:00. Raises :class:`InvalidError` for anything else."""
+    if re.fullmatch("[0-9]{2}:[0-9]{2}", text):
+        try:
+            return time.fromisoformat(text)
+        except ValueError:
+            pass
+    raise InvalidError(f"“{text[:20]}” is not a time such as 09:00.")
+
+
+def clean_time_zone(name: str) -> str:
+    """The name of a time zone. Raises :class:`InvalidError` for one that is not in the IANA list."""
+    if name not in time_zones():
+        raise InvalidError(f"“{name[:64]}” is not a time zone such as Asia/Kolkata.")
+    return name
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """The names of the IANA list, without those that stand for whatever a machine is set to."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})
+
+
 def add_site(name: str, time_zone: str = DEFAULT_TIME_ZONE) -> Site:
-    """Add a site. Raises :class:`InvalidError` for a bad name or a zone that is not in the IANA list."""
-    try:
-        ZoneInfo(time_zone)
-    except (KeyError, ValueError, OSError):
-        raise InvalidError(f"“{time_zone}” is not a time zone such as Asia/Kolkata.") from None
-    name = clean_label(name, "site")
+    """Add a site. Raises :class:`InvalidError` for a bad name or a zone that is not in the IANA list,
+    :class:`ConflictError` for the name of another.
+    """
+    time_zone = clean_time_zone(time_zone)
+    name = clean_label(name, "place")
+    must_be_free(name)
     site = Site(id=uuid4(), name=name, time_zone=time_zone, recent_from=first_of_recent(clock.today(time_zone)))
     db.session.add(site)
     db.session.flush()
     return site
+
+
+def must_be_free(name: str, but: UUID | None = None) -> None:
+    """Raises :class:`ConflictError` where another site than ``but`` has this name."""
+    taken = db.session.scalar(select(Site.id).where(Site.name == name))
+    if taken and taken != but:
+        raise ConflictError(f"There is a place called {name} already. Nothing was changed.")
 
 
 def default_site() -> Site:
@@ -167,32 +199,6 @@ def default_site() -> Site:
     return db.session.scalars(select(Site).order_by(Site.name != DEFAULT_SITE, Site.name)).first() or add_site(
         DEFAULT_SITE
     )
-
-
-def add_camp(site: Site, name: str, camp_date: date, start_time: time = USUAL_START) -> Camp:
-    """Put a camp on a site's calendar, without settling what that changes (see ``attendance.add_camp``).
-
-    Raises :class:`ConflictError` where the site has a camp of that name on that date.
-    """
-    name = clean_label(name, "camp")
-    twin = select(Camp.id).where(Camp.site_id == site.id, Camp.camp_date == camp_date, Camp.name == name)
-    if db.session.scalar(twin):
-        raise ConflictError(f"{name} on {camp_date} is on the calendar already.")
-    camp = Camp(id=uuid4(), site=site, name=name, camp_date=camp_date, start_time=start_time, status=Status.SCHEDULED)
-    db.session.add(camp)
-    db.session.flush()
-    return camp
-
-
-def is_new_date(camp: Camp) -> bool:
-    """Whether a held camp is the only one of its site on its date, so that the calendar has a step more."""
-    twin = select(Camp.id).where(
-        Camp.site_id == camp.site_id,
-        Camp.camp_date == camp.camp_date,
-        Camp.status == Status.SCHEDULED,
-        Camp.id != camp.id,
-    )
-    return camp.is_held and db.session.scalar(twin.limit(1)) is None
 
 
 def by_id(camp_id: UUID) -> Camp | None:
@@ -234,6 +240,21 @@ _HELD = {to_change: _held(to_change) for to_change in (False, True)}
 def sites() -> Sequence[Site]:
     """All sites by name."""
     return db.session.scalars(select(Site).order_by(Site.name)).all()
+
+
+def find_places() -> Select[tuple[Site]]:
+    """The query for the sites to choose from, by name: all, but for the first of an installation while it has
+    no camps, is called as it was at first, and another is there, which an import brought or an admin added.
+    """
+    used = exists().where(Camp.site_id == Site.id)
+    other = aliased(Site)
+    is_only = ~exists().where(other.id != Site.id)
+    return select(Site).where(or_(used, Site.name != DEFAULT_SITE, is_only)).order_by(Site.name)
+
+
+def places() -> Sequence[Site]:
+    """The sites to choose from, by name; at least one."""
+    return db.session.scalars(find_places()).all() or [default_site()]
 
 
 def site_by_id(site_id: UUID) -> Site | None:

@@ -8,7 +8,7 @@ from random import Random
 from sqlalchemy import delete, func, select
 
 from webapp.database import db
-from webapp.domain import accounts, attendance, camps, credentials, imports, organisation, rolls, standings
+from webapp.domain import accounts, attendance, calendar, camps, credentials, imports, organisation, rolls, standings
 from webapp.domain.accounts import Person, Role
 from webapp.domain.audit import Entry as AuditEntry
 from webapp.domain.audit import EntryAward
@@ -218,10 +218,10 @@ def _open_camp(today: date) -> None:
     for weeks in range(1, COMING + 1):
         on = today + timedelta(weeks=weeks)
         if not db.session.scalar(select(Camp.id).where(Camp.camp_date == on)):
-            attendance.add_camp(camps.default_site(), VILLAGES[-weeks % len(VILLAGES)], on)
+            calendar.add_camp(camps.default_site(), VILLAGES[-weeks % len(VILLAGES)], on)
     chance = Random(today.toordinal())
     announced = list(camps.camps_of_today())
-    camp = announced[0] if announced else attendance.add_camp(camps.default_site(), VILLAGES[0], today)
+    camp = announced[0] if announced else calendar.add_camp(camps.default_site(), VILLAGES[0], today)
     roles = {member.book_no: member.camp_role for member in members()}
     for person in db.session.scalars(select(Person).order_by(Person.book_no)):
         likely = chance.random() < LIKELY_TODAY

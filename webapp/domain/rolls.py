@@ -111,6 +111,19 @@ def counts(camp: Camp) -> Counter[State]:
     return Counter(dict(db.session.execute(query).tuples().all()))
 
 
+def counts_of(camp_ids: Collection[UUID]) -> dict[UUID, Counter[State]]:
+    """How many people stand where with each of these camps."""
+    query = (
+        select(Attendance.camp_id, Attendance.state, func.count())
+        .where(Attendance.camp_id.in_(camp_ids))
+        .group_by(Attendance.camp_id, Attendance.state)
+    )
+    found: dict[UUID, Counter[State]] = {camp_id: Counter() for camp_id in camp_ids}
+    for camp_id, state, number in db.session.execute(query):
+        found[camp_id][state] = number
+    return found
+
+
 def closing_of(camp: Camp) -> Closing | None:
     """Who closed the roll call, and when; nothing while it is open."""
     return db.session.get(Closing, camp.id, populate_existing=True)

@@ -8,6 +8,7 @@ from webapp.views import (
     accounts,
     api,
     cabinet,
+    calendar,
     cards,
     compression,
     definitions,
@@ -27,7 +28,9 @@ from webapp.views import (
     roll_call,
     rows,
     security,
+    series,
     settings,
+    sites,
     start,
     sync,
     trail,
@@ -48,7 +51,7 @@ def init_app(app: OpenAPI) -> None:
     replica.init_app(app)
     screens = (
         *(home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health),
-        *(office, definitions, jobs, members, trail, settings, start),
+        *(office, calendar, series, sites, definitions, jobs, members, trail, settings, start),
     )
     for screen in screens:
         app.register_blueprint(screen.blueprint)

@@ -18,6 +18,7 @@ LATELY = 5  # of what was done last
 # endpoint, word, what is there
 PLACES = [
     ("people.index", "People", "Find, add and import people: names, roles, passwords, lost cards."),
+    ("calendar.month", "Calendar", "Camps past, today and coming; add one or a whole series, move or cancel one."),
     ("definitions.index", "Badges", "What each is awarded for, its medal, and who has it."),
     ("jobs.index", "Jobs", "Imports and backfills: how far they are, and what they did."),
     ("trail.index", "Audit trail", "Who did what, when and on which device, and which badges followed."),
