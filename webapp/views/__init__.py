@@ -11,8 +11,10 @@ from webapp.views import (
     cards,
     compression,
     errors,
+    exports,
     health,
     home,
+    imports,
     installed,
     job_words,
     jobs,
@@ -34,6 +36,7 @@ OPENAPI: dict[str, Any] = api.OPENAPI
 def init_app(app: OpenAPI) -> None:
     """Everything a browser or a script meets."""
     observed.init_app(app)
+    imports.init_app(app)
     security.init_app(app)
     compression.init_app(app)
     presentation.init_app(app)
@@ -42,7 +45,7 @@ def init_app(app: OpenAPI) -> None:
     replica.init_app(app)
     screens = (
         *(home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health),
-        *(office, jobs),
+        *(office, jobs, imports, exports),
     )
     for screen in screens:
         app.register_blueprint(screen.blueprint)

@@ -10,6 +10,8 @@ blueprint = Blueprint("office", __name__, url_prefix="/office")
 
 # endpoint, word, what is there
 PLACES = [
+    ("imports.index", "Import", "Bring in a history of camps and who came, from a CSV file."),
+    ("exports.index", "Export", "People, attendance and standings as files for Excel."),
     ("jobs.index", "Jobs", "Imports and backfills: how far they are, and what they did."),
 ]
 
