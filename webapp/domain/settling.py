@@ -448,7 +448,7 @@ def _same_award() -> ColumnElement[bool]:
 
 def _is_moved() -> ColumnElement[bool]:
     """The condition on an award that says another camp completes it; one of an older version keeps its own."""
-    now = select(Badge.version).where(Badge.id == Award.badge_id).scalar_subquery()
+    now = select(Badge.version).where(Badge.id == Award.badge_id).correlate(Award).scalar_subquery()
     return and_(Award.camp_id != due.c.camp_id, Award.version == now)
 
 
