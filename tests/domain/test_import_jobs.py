@@ -65,7 +65,9 @@ def looked_through(content: bytes, by: Person) -> Job:
 
 
 def fresh(job: Job) -> Job:
-    found = jobs.by_id(inspect(job).identity[0])  # it may have been rolled back, and let go
+    key = inspect(job).identity  # it may have been rolled back, and let go
+    assert key
+    found = jobs.by_id(key[0])
     assert found
     return found
 
