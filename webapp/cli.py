@@ -2,7 +2,6 @@
 
 import csv
 import os
-import signal
 import sys
 import threading
 import time
@@ -216,9 +215,7 @@ def work(until_gone: int | None, pid: Path | None) -> None:
 def _stop_after(process: int) -> None:
     while _lives(process):
         time.sleep(1)
-    while True:  # the first may come before anybody listens to it
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(1)
+    os._exit(0)  # as hard as a kill, which a job outlives; a signal may come before anybody listens to it
 
 
 def _lives(process: int) -> bool:
