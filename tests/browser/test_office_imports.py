@@ -62,7 +62,7 @@ def test_a_history_is_brought_in_and_taken_out(
 ) -> None:
     page = open_as(people.admin, viewport=size, color_scheme=scheme)
     page.get_by_role("link", name="Office").click()
-    page.get_by_role("link", name="Import").click()
+    page.get_by_role("link", name="Import Bring in").click()
     readable(page)
 
     wrong = tmp_path / "history.zip.csv"
