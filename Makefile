@@ -15,7 +15,9 @@ INSTANCE := $(or $(INSTANCE_PATH),instance)
 
 # The worker of the jobs beside a server: started again should it die, and gone when the server (which takes the
 # place of the shell, $$$$) is.
-WORKER := server=$$$$; until $(FLASK) work --until-gone $$server; do sleep 1; done
+WORKER_PID := $(INSTANCE)/worker.pid
+WORKER := server=$$$$; \
+	until ! kill -0 $$server 2>/dev/null || $(FLASK) work --until-gone $$server --pid $(WORKER_PID); do sleep 1; done
 
 export PORT
 unexport FLASK_APP
@@ -41,6 +43,7 @@ serve: $(VENV)/run $(VENDOR)/installed
 reload: $(VENV)/run $(VENDOR)/installed
 	@$(FLASK) db upgrade
 	@kill -HUP $$(cat $(INSTANCE)/gunicorn.pid)
+	@kill -HUP $$(cat $(WORKER_PID)) || true # it may be starting anew just now
 
 test: check
 	$(BIN)/pytest -n 2 --dist worksteal

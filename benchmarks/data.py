@@ -10,7 +10,7 @@ from flask_migrate import upgrade
 from sqlalchemy import select, text
 
 from webapp.database import analyze, db, writing
-from webapp.domain import accounts, camps, credentials, settling
+from webapp.domain import accounts, calendar, camps, credentials, settling
 from webapp.domain.accounts import Role
 
 SECRET = "only-for-benchmarks"
@@ -169,7 +169,7 @@ def hold_today(app: Flask) -> None:
         for site in camps.sites():
             if site.id not in held:
                 with writing():
-                    camps.add_camp(site, "Camp", site.today)
+                    calendar.add_camp(site, "Camp", site.today)
         db.session.remove()
 
 

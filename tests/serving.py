@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from redis import Redis, RedisError
 from werkzeug.serving import make_server
 
 from tests.conftest import skip_or_fail
@@ -223,6 +224,34 @@ def nginx(servers: Sequence[Server], folder: Path) -> Iterator[Nginx]:
     finally:
         process.terminate()
         process.wait(PATIENCE)
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[str]:
+    """Debian's Redis, keeping nothing: its address."""
+    command = shutil.which("redis-server")
+    if command is None:
+        skip_or_fail("redis-server is missing; install Debian's package of this name")
+    assert command
+    port = free_port()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    process = subprocess.Popen([command, *options], stdout=subprocess.DEVNULL)
+    url = f"redis://127.0.0.1:{port}/0"
+
+    def answers() -> bool:
+        assert process.poll() is None
+        try:
+            with Redis.from_url(url) as connection:
+                return bool(connection.ping())
+        except RedisError:
+            return False
+
+    try:
+        until(answers)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @contextmanager

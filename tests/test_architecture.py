@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 # Each imports only what stands before it.
 DOMAIN = (
     "errors",
+    "cells",
     "audit",
     "standings",
     "accounts",
@@ -39,6 +40,8 @@ DOMAIN = (
     "history_file",
     "uploads",
     "imports",
+    "import_jobs",
+    "exports",
     "people_file",
     "anonymising",
     "own_data",

@@ -6,9 +6,7 @@ Collected with TEST_ENGINE=postgresql alone: SQLite is for one machine.
 
 import http.client
 import os
-import shutil
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -17,12 +15,10 @@ from dataclasses import dataclass
 
 import pytest
 from flask import Flask
-from redis import Redis, RedisError
 
 from tests import factories
-from tests.conftest import skip_or_fail
 from tests.factories import PASSWORD
-from tests.serving import SECRET, Nginx, Server, cookie_of, free_port, gunicorn, nginx, open_stream, until
+from tests.serving import SECRET, Nginx, Server, cookie_of, gunicorn, nginx, open_stream, redis, until
 from webapp import clock
 from webapp.domain import credentials
 from webapp.domain.accounts import Person, Role
@@ -32,31 +28,8 @@ LOGIN = "/api/v1/auth/login"
 
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Debian's Redis, keeping nothing."""
-    tmp_path = tmp_path_factory.mktemp("redis")
-    command = shutil.which("redis-server")
-    if command is None:
-        skip_or_fail("redis-server is missing; install Debian's package of this name")
-    assert command
-    port = free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    process = subprocess.Popen([command, *options], stdout=subprocess.DEVNULL)
-    url = f"redis://127.0.0.1:{port}/0"
-
-    def answers() -> bool:
-        assert process.poll() is None
-        try:
-            with Redis.from_url(url) as redis:
-                return bool(redis.ping())
-        except RedisError:
-            return False
-
-    try:
-        until(answers)
+    with redis(tmp_path_factory.mktemp("redis")) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @dataclass

@@ -16,7 +16,7 @@ from tests.serving import HOST, PATIENCE, ROOT, Nginx, cookie_of, gunicorn, ngin
 from webapp import clock
 from webapp.database import writing
 from webapp.domain import attendance
-from webapp.domain.accounts import Person
+from webapp.domain.accounts import Person, Role
 
 TOKEN = "a-token-of-prometheus"
 
@@ -104,6 +104,25 @@ def test_a_live_event_comes_through_at_once(app: Flask, front: Nginx, volunteer:
         while b"New: First Step" not in (line := events.readline()):
             assert line
         assert time.monotonic() - marked < 1
+
+
+def test_a_file_of_history_may_be_large(app: Flask, front: Nginx, volunteer: Person) -> None:
+    with app.app_context():
+        admin = factories.person("Meera Krishnan", role=Role.ADMIN)
+    page, text = front.ask("GET", "/office/import/", Cookie=cookie_of(app, admin))
+    cookie = page.headers["Set-Cookie"].partition(";")[0]
+    token = re.search(rb'name="csrf_token" value="([^"]+)"', text)
+    assert token
+    rows = "7,Asha Rao,Camp,2026-04-05\r\n" * 100_000
+    part = '--b\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n{}\r\n'
+    body = part.format("csrf_token", "", token[1].decode())
+    body += part.format("file", '; filename="h.csv"', "book_no,name,camp,camp_date\r\n" + rows) + "--b--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=b", "Cookie": cookie, "Referer": f"https://{HOST}/"}
+    response, text = front.ask("POST", "/office/import/", body, **headers)
+    assert response.status == 303, text
+    assert front.ask("GET", response.headers["Location"], Cookie=cookie)[0].status == 200
+    elsewhere, _ = front.ask("POST", "/account", body, **headers)
+    assert elsewhere.status == 413
 
 
 def test_while_the_application_is_gone_it_is_said_so(app: Flask, database_url: str, tmp_path: Path) -> None:

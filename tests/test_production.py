@@ -237,10 +237,28 @@ def test_make_serve_upgrades_and_serves_and_make_reload_reloads(tmp_path: Path) 
                 return False
 
         until(ready)
+        worker = int(until(lambda: written(tmp_path / "worker.pid")))
+        os.kill(worker, signal.SIGKILL)
+        back = int(until(lambda: (text := written(tmp_path / "worker.pid")) != str(worker) and text))
+        (tmp_path / "worker.pid").write_text(str(back) + " ")  # its own hand writes no space
         subprocess.run(["make", "reload"], cwd=ROOT, env=environment, check=True, capture_output=True)
+        until(lambda: written(tmp_path / "worker.pid") == str(back))  # begun anew, the same process
         until(lambda: "Hang up" in log.read_text())
         assert until(ready)
         assert '"logger": "gunicorn.error"' in log.read_text()  # JSON, unless told otherwise
     finally:
-        os.killpg(serving.pid, signal.SIGTERM)
+        os.kill(serving.pid, signal.SIGTERM)
         serving.wait(PATIENCE)
+    until(lambda: not lives(back), "the worker stays when the server is gone")
+
+
+def written(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
+
+
+def lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -2,12 +2,12 @@
 
 import csv
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from logging.config import dictConfig
 from pathlib import Path
 from uuid import UUID
 
@@ -17,16 +17,18 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from tqdm import tqdm
 
-from webapp import worker
+from webapp import logs, worker
 from webapp.database import db, is_sqlite, snapshot, writing
-from webapp.domain import accounts, credentials, demo, history_file, imports, leaderboard, settling
+from webapp.domain import accounts, credentials, demo, exports, history_file, imports, leaderboard, settling
 from webapp.domain.accounts import Role
 from webapp.domain.badges import all_awards
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.history_file import Problem
+from webapp.environment import one_of
 from webapp.replica import reading
 
 MOST_PROBLEMS = 50  # printed one by one
+STOP_WITHIN = 2  # seconds; a batch that is broken off is done again
 
 
 def init_app(app: Flask) -> None:
@@ -191,11 +193,20 @@ def settle() -> None:
 
 @click.command()
 @click.option("--until-gone", type=int, help="Stop when the process with this id has ended.")
+@click.option("--pid", type=click.Path(path_type=Path), help="Write this process's id into a file.")
 @with_appcontext
-def work(until_gone: int | None) -> None:
-    """Do the jobs that were put into the queue (imports, backfills), until SIGINT or SIGTERM."""
+def work(until_gone: int | None, pid: Path | None) -> None:
+    """Do the jobs that were put into the queue (imports, backfills), until SIGINT or SIGTERM; on SIGHUP begin
+    anew, with the code as it is then.
+    """
+    dictConfig(dict(logs.configuration(one_of(os.environ, "LOG_FORMAT", logs.FORMATS), "warning")))
+    if pid:
+        pid.parent.mkdir(parents=True, exist_ok=True)
+        pid.write_text(str(os.getpid()))
     with _plain_words():
-        consumer = worker.queue().create_consumer(workers=1 if is_sqlite() else 2, max_delay=1)
+        consumer = worker.queue().create_consumer(
+            workers=1 if is_sqlite() else 2, max_delay=1, shutdown_timeout=STOP_WITHIN
+        )
     if until_gone:
         threading.Thread(target=_stop_after, args=(until_gone,), daemon=True).start()
     consumer.run()
@@ -204,7 +215,7 @@ def work(until_gone: int | None) -> None:
 def _stop_after(process: int) -> None:
     while _lives(process):
         time.sleep(1)
-    os.kill(os.getpid(), signal.SIGINT)
+    os._exit(0)  # as hard as a kill, which a job outlives; a signal may come before anybody listens to it
 
 
 def _lives(process: int) -> bool:
@@ -222,15 +233,12 @@ def _lives(process: int) -> bool:
 def standings() -> None:
     """The leaderboard as CSV on standard output."""
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(("rank", "book_no", "name", "visits", "longest_streak", "current_streak", "badges"))
+    table.writerow(exports.STANDINGS)
     with _plain_words(), reading() as on_replica:
         if not on_replica:
             snapshot()
-        for exported in leaderboard.export():
-            line, person = exported.line, exported.line.person
-            held = ";".join(badge.name for badge in line.badges)
-            figures = (line.visits, line.longest_streak, exported.current_streak)
-            table.writerow((line.rank, person.book_no, person.name, *figures, held))
+        for row in exports.standings():
+            table.writerow(row)
 
 
 @click.command()

@@ -8,9 +8,11 @@ worker that starts looks through all that are open, and looks again every minute
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from time import monotonic, sleep
 from uuid import UUID
 
 import psycopg
@@ -22,7 +24,7 @@ from redis import RedisError
 from sqlalchemy import Engine
 
 from webapp.database import LOST, db, is_sqlite, only_one, writing
-from webapp.domain import audit, backfills, jobs, people_file
+from webapp.domain import audit, backfills, import_jobs, jobs, people_file
 from webapp.domain.audit import Actor
 from webapp.domain.errors import DomainError
 from webapp.domain.jobs import Job, Kind, Status
@@ -38,7 +40,10 @@ Batch = Callable[[Job], bool]
 BATCHES: Mapping[Kind, Batch] = {
     Kind.PEOPLE_IMPORT: people_file.store,
     Kind.BACKFILL: backfills.batch,
+    Kind.IMPORT_CHECK: import_jobs.check,
+    Kind.IMPORT: import_jobs.carry_out,
 }
+GIVE_WAY = 0.12  # seconds; SQLite lets whoever waits for the write lock look again after 0.1 s at the latest
 
 
 def queue() -> Huey:
@@ -79,12 +84,17 @@ def _open(app: Flask) -> Huey:
         with app.app_context():
             enqueue_open()
 
+    def sweep() -> None:
+        with app.app_context():
+            delete_old_uploads()
+
     def do(job_id: str) -> None:
         with app.app_context():
             run(UUID(job_id))
 
     opened.periodic_task(crontab(), name="look")(look)
     opened.on_startup(name="look")(look)
+    opened.periodic_task(crontab(minute="17"), name="sweep")(sweep)
     app.extensions["run job"] = opened.task(name="run")(do)
     return opened
 
@@ -108,18 +118,42 @@ def enqueue_open() -> None:
         enqueue(job_id)
 
 
+def delete_old_uploads() -> None:
+    """Delete uploaded files that nobody decided about for a week, a transaction for some of each."""
+    more = True
+    try:
+        while more:
+            with _giving_way(), writing():
+                more = import_jobs.sweep()
+    finally:
+        db.session.remove()
+
+
 def run(job_id: UUID) -> None:
     """Do a job to its end, a transaction a batch, unless another worker is at it."""
     with only_one(f"job {job_id}") as ours:
         if not ours:
             return
         try:
-            while _next(job_id):
-                pass
+            more = True
+            while more:
+                with _giving_way():
+                    more = _next(job_id)
         except LOST:
             log.warning("job %s lost the database, and goes on with the next look", job_id)
         finally:
             db.session.remove()
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """After a batch, on SQLite, as long a pause as it took: transactions one upon the other would keep the marks
+    of other processes from ever finding the write lock free.
+    """
+    began = monotonic()
+    yield
+    if is_sqlite():
+        sleep(min(GIVE_WAY, monotonic() - began))
 
 
 def _next(job_id: UUID) -> bool:
@@ -129,7 +163,7 @@ def _next(job_id: UUID) -> bool:
             job = jobs.by_id(job_id)
             if job is None or not job.is_open:
                 return False
-            if job.cancel_asked_at:
+            if job.cancel_asked_at and job.may_stop:
                 jobs.end(job, Status.CANCELLED)
                 return False
             if job.status is Status.QUEUED:

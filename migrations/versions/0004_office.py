@@ -101,7 +101,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid, primary_key=True),
         sa.Column("kind", choice("kind", 16, "import_check", "import", "people_import", "backfill"), nullable=False),
         sa.Column(
-            "status", choice("job_status", 16, "queued", "running", "done", "failed", "cancelled"), nullable=False
+            "status",
+            choice("job_status", 16, "receiving", "queued", "running", "done", "failed", "cancelled"),
+            nullable=False,
         ),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("by_id", sa.Uuid, sa.ForeignKey("person.id"), nullable=False),

@@ -9,7 +9,7 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, backfill, change, held, named, weekly
 from webapp.database import db, writing
-from webapp.domain import attendance, badges, definitions, histories, settling
+from webapp.domain import attendance, badges, calendar, definitions, histories, settling
 from webapp.domain.audit import Action, Entry
 from webapp.domain.badges import Asked, Award, Badge, Criteria, Definition
 from webapp.domain.definitions import ARTWORK, ChangedMeanwhileError, Draft
@@ -209,12 +209,12 @@ def test_settling_many_gives_back_by_the_old_definition_too(people: People) -> N
     attend(people.volunteer, camps, people.coordinator)
     change(badge, criteria_value=5)
     with writing():
-        attendance.cancel_camp(camps[1])
+        calendar.cancel_camp(camps[1])
     with writing():
         attendance.undo(people.volunteer, camps[0], by=people.coordinator)
     assert "Certified Volunteer" in held(people.volunteer)  # the calendar took nothing, and the mark did not carry it
     with writing():
-        attendance.reinstate_camp(camps[1])
+        calendar.reinstate_camp(camps[1])
     with writing():
         attendance.mark_present(people.volunteer, camps[0], by=people.coordinator)
     with writing():
@@ -222,7 +222,7 @@ def test_settling_many_gives_back_by_the_old_definition_too(people: People) -> N
     assert "Certified Volunteer" not in held(people.volunteer)
     extra = factories.camp(9, "Found again")
     with writing():
-        attendance.cancel_camp(extra)
+        calendar.cancel_camp(extra)
     assert "Certified Volunteer" not in held(people.volunteer)
     with writing():
         attendance.mark_present(people.volunteer, camps[0], by=people.coordinator)

@@ -5,24 +5,37 @@ Only the file is looked at here; what the database says of its rows is for :mod:
 
 import csv
 import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING
 
+from webapp.domain import cells as csv_cells
 from webapp.domain.accounts import clean_name, parse_book_no
 from webapp.domain.camps import clean_label
 from webapp.domain.errors import InvalidError
 from webapp.domain.records import CampRole, State
 
 if TYPE_CHECKING:
-    from _csv import Reader
+    from _csv import Reader as CsvReader
 
 EARLIEST_YEAR = 1900
 REQUIRED = ("book_no", "name", "camp", "camp_date")
 OPTIONAL = ("site", "camp_role", "attended")
+SEPARATORS = ",;\t"  # Excel's depends on the country; the header tells
+CHUNK = 65_536  # bytes read at a time
+LONGEST_LINE = 1_000_000  # bytes; whoever sends more on one line sends no table
+SAVE_AS = "Save it as “CSV UTF-8” and try again."
+OTHER_FILES = {
+    "a workbook or another zip archive": (b"PK\x03\x04", b"PK\x05\x06"),
+    "an old Excel workbook": (b"\xd0\xcf\x11\xe0",),
+    "a PDF document": (b"%PDF-",),
+    "UTF-16 text (“Unicode text” in Excel)": (BOM_UTF16_LE, BOM_UTF16_BE),
+}
 STATES = {
     "yes": State.PRESENT,
     "no": State.ABSENT,
@@ -56,32 +69,54 @@ class Problem:
         return f"line {self.line}: {self.reason}"
 
 
-def read(path: Path) -> Iterator[Entry | Problem]:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a file is written: the names of its columns in their order, and what stands between two cells."""
+
+    columns: Sequence[str]
+    separator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place between two rows: how many bytes and lines of the file are before it."""
+
+    at: int = 0
+    lines: int = 0
+
+
+class Reader:
     """The rows of a UTF-8 CSV file as they come: the good ones, and the bad ones with their reasons.
 
-    Raises :class:`InvalidError` where the file cannot be read as a table at all: at once when it is not
-    there, its header is missing, or a column is missing, unknown or named twice; while reading when it is
-    not UTF-8.
+    ``chunks`` are the bytes of the file, in whatever pieces. Reading may be left after any row and taken up
+    at that :attr:`place` by another reader, which is given the :attr:`form` and the bytes from there on.
+
+    Raises :class:`InvalidError` where the file cannot be read as a table at all: at once when its header is
+    missing, or a column is missing, unknown or named twice; while reading when it is not UTF-8 text.
     """
-    try:
-        source = path.open(encoding="utf-8-sig", newline="")
-    except OSError as error:
-        raise InvalidError(f"{path} cannot be read: {error.strerror}.") from None
-    table = csv.reader(_decoded(source), strict=True)
-    try:
-        columns = _header(table)
-    except BaseException:
-        source.close()
-        raise
-    return _rows(source, table, columns)
 
+    def __init__(self, chunks: Iterable[bytes], form: Form | None = None, place: Place | None = None) -> None:
+        self._lines = _Lines(chunks, place or Place())
+        source: Iterator[str] = iter(self._lines)
+        if form:
+            self._table = csv.reader(source, delimiter=form.separator, strict=True)
+            self.form = form
+            return
+        first = next(source, "")
+        separator = max(SEPARATORS, key=first.count)
+        self._table = csv.reader(chain([first], source), delimiter=separator, strict=True)
+        self.form = Form(_header(self._table), separator)
 
-def _rows(source: TextIO, table: "Reader", columns: Sequence[str]) -> Iterator[Entry | Problem]:
-    with source:
+    @property
+    def place(self) -> Place:
+        """Where the next row begins."""
+        return Place(self._lines.at, self._lines.number)
+
+    def __iter__(self) -> Iterator[Entry | Problem]:
         while True:
-            line = table.line_num + 1
+            line = self._lines.number + 1
             try:
-                cells = next(table)
+                cells = next(self._table)
             except StopIteration:
                 return
             except csv.Error as error:
@@ -90,34 +125,79 @@ def _rows(source: TextIO, table: "Reader", columns: Sequence[str]) -> Iterator[E
             if not any(cell.strip() for cell in cells):
                 continue
             try:
-                yield _entry(line, columns, cells)
+                yield _entry(line, self.form.columns, cells)
             except InvalidError as error:
                 yield Problem(line, str(error))
 
 
-def _decoded(source: Iterable[str]) -> Iterator[str]:
-    number = 0
-    lines = iter(source)
-    while True:
-        number += 1
-        try:
-            line = next(lines)
-        except StopIteration:
-            return
-        except UnicodeDecodeError:
-            raise InvalidError(
-                f"The file is not UTF-8 text (first noticed near line {number}). Save it as “CSV UTF-8” and try again."
-            ) from None
-        yield line
+def read(path: Path) -> Iterator[Entry | Problem]:
+    """The rows of a file, as a :class:`Reader` gives them.
+
+    Raises :class:`InvalidError` as that does, and where the file is not there.
+    """
+    try:
+        source = path.open("rb")
+    except OSError as error:
+        raise InvalidError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        reader = Reader(iter(partial(source.read, CHUNK), b""))
+    except BaseException:
+        source.close()
+        raise
+    return _closing(source, reader)
 
 
-def _header(table: "Reader") -> list[str]:
+def _closing(source: IO[bytes], rows: Iterable[Entry | Problem]) -> Iterator[Entry | Problem]:
+    with source:
+        yield from rows
+
+
+def must_be_text(start: bytes) -> None:
+    """Raises :class:`InvalidError` for a file whose first bytes are those of something else than UTF-8 text."""
+    for kind, beginnings in OTHER_FILES.items():
+        if start.startswith(beginnings):
+            raise InvalidError(f"This is {kind}, not a CSV file. {SAVE_AS}")
+
+
+class _Lines:
+    """The lines of a file as text; ``at`` and ``number`` say how many bytes and lines were given out."""
+
+    def __init__(self, chunks: Iterable[bytes], place: Place) -> None:
+        self._chunks = chunks
+        self.at, self.number = place.at, place.lines
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._split():
+            content = line if self.at else line.removeprefix(BOM_UTF8)
+            self.at += len(line)
+            self.number += 1
+            try:
+                yield content.decode()
+            except UnicodeDecodeError:
+                raise not_text(self.number) from None
+
+    def _split(self) -> Iterator[bytes]:
+        rest = b""
+        for chunk in self._chunks:
+            lines = (rest + chunk).splitlines(keepends=True)
+            rest = lines.pop() if lines else b""  # it may go on, or be the first half of a CRLF
+            yield from lines
+            if len(rest) > LONGEST_LINE:
+                raise InvalidError(f"Line {self.number + 1} is longer than a row can be. Is this a CSV file?")
+        if rest:
+            yield rest
+
+
+def not_text(line: int) -> InvalidError:
+    """What is said of a file that is not UTF-8, from a line on."""
+    return InvalidError(f"The file is not UTF-8 text (first noticed near line {line}). {SAVE_AS}")
+
+
+def _header(table: "CsvReader") -> list[str]:
     try:
         columns = [name.strip() for name in next(table, [])]
     except csv.Error as error:
         raise InvalidError(f"The header cannot be read: {error}.") from None
-    except OSError as error:
-        raise InvalidError(f"The file cannot be read: {error.strerror}.") from None
     _check_header(columns)
     return columns
 
@@ -139,7 +219,7 @@ def _check_header(columns: Sequence[str]) -> None:
 def _entry(line: int, columns: Sequence[str], cells: Sequence[str]) -> Entry:
     if len(cells) != len(columns):
         raise InvalidError(f"it has {len(cells)} of {len(columns)} columns.")
-    row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
+    row = {column: csv_cells.plain(cell.strip()) for column, cell in zip(columns, cells, strict=True)}
     attended = row.get("attended") or "yes"
     if attended not in STATES:
         raise InvalidError(f"attended is “{attended[:20]}”; it must be one of {', '.join(STATES)}.")

@@ -2,6 +2,9 @@
 
 The rows go to a table of their own first, and from there on the database does the work, so that memory
 does not grow with the file. Nothing is stored unless all rows are good, or the caller keeps the good ones.
+
+:func:`store` does it all in one transaction. Its steps (:func:`refuse_what_cannot_be`, :func:`add_places`,
+:func:`take_in`) are also done one by one by :mod:`webapp.domain.import_jobs`, for some people at a time.
 """
 
 from collections import defaultdict
@@ -46,7 +49,9 @@ from webapp.domain.camps import Camp, Site, Status
 from webapp.domain.errors import DomainError
 from webapp.domain.history_file import Entry, Problem
 from webapp.domain.records import Attendance, CampRole, State, is_marked
+from webapp.domain.uploads import UploadRow
 
+SETTLING = "settling many people"  # one at a time
 MOST_PROBLEMS = 10_000  # told one by one; beyond them only their number
 
 # The rows as they came.
@@ -61,6 +66,7 @@ staged = scratch(
     Column("camp_role", String),
     Column("state", String),
 )
+STAGED = ("line", "book_no", "name", "site", "camp", "camp_date", "camp_role", "state")
 
 
 class ImportRefused(DomainError):
@@ -116,28 +122,50 @@ def store(
     Raises :class:`ImportRefused` where there are problems, in the file or with the facts, unless
     ``keep_good``; then they are in the report.
     """
-    one_at_a_time("settling many people")
+    one_at_a_time(SETTLING)
     report = Report()
     entry_id = uuid4()
     _stage(rows, report, read)
-    _refuse_what_cannot_be(report)
-    _refuse_contradictions(report)
+    refuse_what_cannot_be(report)
     report.problems.sort(key=lambda problem: problem.line)
     if report.bad and not keep_good:
         raise ImportRefused(report.problems, report.bad)
-    new_dates = _add_places(report)
+    new_dates = add_places(report)
+    take_in(report, entry_id, new_dates, settled)
+    audit.note(Action.IMPORTED, details=report.numbers, entry_id=entry_id)
+    return report
+
+
+def refuse_what_cannot_be(report: Report) -> None:
+    """Take out of the staged rows those that the facts or other rows contradict, and report them."""
+    _refuse_by_calendar(report)
+    _refuse_contradictions(report)
+
+
+def take_in(
+    report: Report,
+    entry_id: UUID,
+    new_dates: Mapping[UUID, date],
+    settled: Callable[[int], object] = lambda _people: None,
+    *,
+    known: int = 0,
+) -> None:
+    """Store the staged rows, whose sites and camps are there, and settle whoever they concern; what follows for
+    awards is entered under an entry of the audit trail. ``new_dates`` as :func:`add_places` gave them, ``known``
+    the number of rows that earlier parts of the same import stored.
+    """
     _add_people(report)
     _hold()
     staged_rows = db.session.scalar(select(func.count()).select_from(staged)) or 0
+    before = report.stored
     _correct(report, entry_id)
     report.stored += _add_attendance()
-    if report.stored > settling.MANY:
+    total = known + report.stored
+    if total > settling.MANY and total.bit_length() > known.bit_length():
         analyze(Person.__table__, Camp.__table__, Attendance.__table__)
-    report.unchanged = staged_rows - report.stored
-    done = settling.settle(_touched(new_dates), dated_back=True, entry_id=entry_id, progress=settled)
-    report.new_badges = done.new_badges + done.returned_badges
-    audit.note(Action.IMPORTED, details=report.numbers, entry_id=entry_id)
-    return report
+    report.unchanged += staged_rows - (report.stored - before)
+    done = settling.settle(touched(new_dates), dated_back=True, entry_id=entry_id, progress=settled)
+    report.new_badges += done.new_badges + done.returned_badges
 
 
 def _stage(rows: Iterable[Entry | Problem], report: Report, read: Callable[[int], object]) -> None:
@@ -154,11 +182,11 @@ def _stage(rows: Iterable[Entry | Problem], report: Report, read: Callable[[int]
             role, state = row.camp_role.value, row.state.value
             yield row.line, row.book_no, row.name, site, row.camp, row.camp_date, role, state
 
-    copy_rows(staged, ("line", "book_no", "name", "site", "camp", "camp_date", "camp_role", "state"), good())
+    copy_rows(staged, STAGED, good())
     analyze(staged)
 
 
-def _refuse_what_cannot_be(report: Report) -> None:
+def _refuse_by_calendar(report: Report) -> None:
     """Rows of cancelled camps, and marks of camps still to come."""
     here = camps.default_site()
     today = func.coalesce(camps.today_in_sql(), literal(here.today, Date))
@@ -202,7 +230,7 @@ def _same_camp() -> ColumnElement[bool]:
     return and_(Camp.site_id == Site.id, Camp.camp_date == staged.c.camp_date, Camp.name == staged.c.camp)
 
 
-def _add_places(report: Report) -> dict[UUID, date]:
+def add_places(report: Report) -> dict[UUID, date]:
     """Create the sites and camps that are not there yet. For each site whose calendar has steps more than
     before: from which date on.
     """
@@ -264,8 +292,7 @@ def _add_people(report: Report) -> None:
             (uuid4(), book_no, name, fold(name), Role.VOLUNTEER.value, True, False, 1, 1, now) for book_no, name in some
         )
         copy_rows(Person.__table__, columns, people)
-    query = select(func.count()).select_from(staged).join(Person, Person.book_no == staged.c.book_no)
-    report.renamed = db.session.scalar(query.where(Person.name != staged.c.name)) or 0
+    report.renamed += number_renamed()
 
 
 def _hold() -> None:
@@ -345,14 +372,86 @@ def _add_attendance(person_ids: Collection[UUID] | None = None) -> int:
     return rows_changed(insert(Attendance).from_select(columns, new))
 
 
-def _touched(new_dates: Mapping[UUID, date]) -> Select[tuple[UUID]]:
+def touched(new_dates: Mapping[UUID, date]) -> Select[tuple[UUID]]:
     """Whose badges and standings the import may have changed: whom it names, and whose runs at a site go on
     over dates that its calendar did not have.
     """
     named = select(Person.id).where(Person.book_no.in_(select(staged.c.book_no)))
+    # Not one condition or the other: PostgreSQL would go through the whole of a large list with each person.
+    return select(union(named, gone_over(new_dates)).subquery().c.id)
+
+
+def gone_over(new_dates: Mapping[UUID, date]) -> Select[tuple[UUID]]:
+    """Whose runs at a site go on over dates that its calendar did not have."""
     later = [
-        select(Attendance.person_id).where(Attendance.site_id == site_id, Attendance.camp_date > first, is_marked())
+        and_(Attendance.site_id == site_id, Attendance.camp_date > first, is_marked())
         for site_id, first in new_dates.items()
     ]
-    # Not one condition or the other: PostgreSQL would go through the whole of a large list with each person.
-    return select(union(named, *later).subquery().c.id)
+    return select(Attendance.person_id).where(or_(false(), *later))
+
+
+# --- staging what was uploaded -------------------------------------------------------------------
+
+
+def stage_people(job_id: UUID, after: int, last: int) -> None:
+    """Stage the uploaded rows of the people whose book numbers come after one, up to another."""
+    _stage_uploaded(
+        select(*_uploaded()).where(UploadRow.job_id == job_id, UploadRow.book_no > after, UploadRow.book_no <= last)
+    )
+
+
+def stage_places(job_id: UUID) -> None:
+    """Stage one uploaded row of every camp."""
+    line, book_no, name, site, *camp, camp_role, state = _uploaded()
+    firsts = [func.min(column) for column in (line, book_no, name)]
+    others = [func.min(column) for column in (camp_role, state)]
+    rows = select(*firsts, site, *camp, *others).where(UploadRow.job_id == job_id).group_by(site, *camp)
+    _stage_uploaded(rows)
+
+
+def number_of_new_camps() -> int:
+    """How many of the staged camps are not there yet."""
+    missing = select(staged.c.site, staged.c.camp, staged.c.camp_date).where(~_camp_is_there()).distinct()
+    return db.session.scalar(select(func.count()).select_from(missing.subquery())) or 0
+
+
+def number_of_new_people() -> int:
+    """How many of the staged people are not there yet."""
+    known = exists().where(Person.book_no == staged.c.book_no)
+    return db.session.scalar(select(func.count(staged.c.book_no.distinct())).where(~known)) or 0
+
+
+def number_renamed() -> int:
+    """How many staged rows name somebody otherwise than is known."""
+    query = select(func.count()).select_from(staged).join(Person, Person.book_no == staged.c.book_no)
+    return db.session.scalar(query.where(Person.name != staged.c.name)) or 0
+
+
+def number_staged() -> tuple[int, int]:
+    """How many people and rows are staged."""
+    people, rows = db.session.execute(select(func.count(staged.c.book_no.distinct()), func.count(staged.c.line))).one()
+    return people, rows
+
+
+def forget_refused(job_id: UUID, after: int, last: int) -> None:
+    """Delete the uploaded rows of these people that are no longer staged."""
+    rows = delete(UploadRow).where(UploadRow.job_id == job_id, UploadRow.book_no > after, UploadRow.book_no <= last)
+    rows_changed(rows.where(UploadRow.line.not_in(select(staged.c.line))))
+
+
+def _uploaded() -> tuple[ColumnElement[Any], ...]:
+    site = case((UploadRow.site == "", camps.default_site().name), else_=UploadRow.site)
+    return (
+        *(UploadRow.line, UploadRow.book_no, UploadRow.name, site),  # type: ignore[return-value]
+        *(UploadRow.camp, UploadRow.camp_date, UploadRow.camp_role, UploadRow.state),
+    )
+
+
+def _stage_uploaded(rows: Select[Any]) -> None:
+    clear(staged)
+    db.session.execute(insert(staged).from_select(STAGED, rows))
+    analyze(staged)
+
+
+def _camp_is_there() -> ColumnElement[bool]:
+    return exists(select(Camp.id).join(Site, Site.id == Camp.site_id).where(Site.name == staged.c.site, _same_camp()))

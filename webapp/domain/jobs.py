@@ -23,6 +23,7 @@ from webapp.domain.errors import ConflictError
 from webapp.signals import announce
 
 LONGEST_PROBLEM = 300  # characters
+UNFINISHED = "!"  # how a cursor begins where the job must not be left as it is
 
 
 class Kind(StrEnum):
@@ -37,6 +38,8 @@ class Kind(StrEnum):
 class Status(StrEnum):
     """Where a job stands."""
 
+    RECEIVING = "receiving"
+    """Its file is still arriving."""
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
@@ -76,6 +79,11 @@ class Job(Model):
     def is_open(self) -> bool:
         """Whether it is still to be done."""
         return self.status in OPEN
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether what was done until now can be left as it is; otherwise a wish to cancel waits."""
+        return not self.cursor.startswith(UNFINISHED)
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -166,6 +174,12 @@ def add(kind: Kind, *, by: Person, total: int | None = None, params: Mapping[str
 def by_id(job_id: UUID) -> Job | None:
     """The job with this id, as it is now."""
     return db.session.get(Job, job_id, populate_existing=True)
+
+
+def hold(job_id: UUID) -> Job | None:
+    """The job with this id, as it is now; nobody else changes it until the transaction ends."""
+    query = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
+    return db.session.scalars(query).one_or_none()
 
 
 def open_jobs() -> Sequence[UUID]:

@@ -13,8 +13,10 @@ from webapp.views import (
     compression,
     definitions,
     errors,
+    exports,
     health,
     home,
+    imports,
     installed,
     job_words,
     jobs,
@@ -42,6 +44,7 @@ OPENAPI: dict[str, Any] = api.OPENAPI
 def init_app(app: OpenAPI) -> None:
     """Everything a browser or a script meets."""
     observed.init_app(app)
+    imports.init_app(app)
     security.init_app(app)
     compression.init_app(app)
     presentation.init_app(app)
@@ -51,7 +54,8 @@ def init_app(app: OpenAPI) -> None:
     replica.init_app(app)
     screens = (
         *(home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health),
-        *(office, calendar, series, sites, definitions, jobs, members, trail, settings, start),
+        *(office, calendar, series, sites, definitions, imports, exports, jobs),
+        *(members, trail, settings, start),
     )
     for screen in screens:
         app.register_blueprint(screen.blueprint)

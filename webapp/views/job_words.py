@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from flask import Flask
+from flask import Flask, url_for
 
 from webapp.domain.jobs import Job, Kind, Status
 from webapp.views.presentation import plural
@@ -14,6 +14,7 @@ TITLES = {
     Kind.BACKFILL: "Backfill of a badge",
 }
 STATES = {
+    Status.RECEIVING: "The file is arriving",
     Status.QUEUED: "Waiting for the worker",
     Status.RUNNING: "Under way",
     Status.DONE: "Done",
@@ -30,7 +31,7 @@ UNITS = {
 
 def init_app(app: Flask) -> None:
     """The filters of the templates."""
-    for word in (job_title, job_state, job_line, job_outcome):
+    for word in (job_title, job_state, job_line, job_outcome, job_next):
         app.add_template_filter(word)
 
 
@@ -84,3 +85,12 @@ def job_outcome(job: Job) -> list[str]:
     }
     said = [plural(found[name], *word) for name, word in words.items() if name in found]
     return [", ".join(said) + "."] if said else []
+
+
+def job_next(job: Job) -> tuple[str, str] | None:
+    """Where to go once it is over: the address, and what is there."""
+    if job.kind is Kind.IMPORT_CHECK and job.status is Status.DONE:
+        return url_for("imports.show", check_id=job.id), "See what the file holds"
+    if job.kind is Kind.IMPORT and not job.is_open:
+        return url_for("imports.show", check_id=job.asked["check"]), "See the report"
+    return None

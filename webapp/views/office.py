@@ -20,6 +20,8 @@ PLACES = [
     ("people.index", "People", "Find, add and import people: names, roles, passwords, lost cards."),
     ("calendar.month", "Calendar", "Camps past, today and coming; add one or a whole series, move or cancel one."),
     ("definitions.index", "Badges", "What each is awarded for, its medal, and who has it."),
+    ("imports.index", "Import", "Bring in a history of camps and who came, from a CSV file."),
+    ("exports.index", "Export", "People, attendance and standings as files for Excel."),
     ("jobs.index", "Jobs", "Imports and backfills: how far they are, and what they did."),
     ("trail.index", "Audit trail", "Who did what, when and on which device, and which badges followed."),
     ("settings.index", "Settings", "The organisation’s name and time zone."),

@@ -6,18 +6,18 @@ session's is sent anew with every page, so that a slow page of another tab would
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import ParamSpec
 
 import psycopg
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, request, stream_with_context
 from flask.typing import ResponseReturnValue
 from itsdangerous import BadSignature, Signer
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from webapp import replica
-from webapp.database import REPLICA, db
+from webapp.database import REPLICA, db, snapshot
 from webapp.replica import FROM_THE_START, reading
 from webapp.views.security import secret
 
@@ -52,6 +52,24 @@ def from_replica(view: Callable[P, ResponseReturnValue]) -> Callable[P, Response
         return view(*args, **kwargs)
 
     return read
+
+
+def streamed_from_replica(lines: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """What ``lines`` gives, read as it is sent, from the replica if there is one: all of one moment on the primary.
+    To be called within the request.
+    """
+    since = _written()
+
+    def read() -> Iterator[str]:
+        with reading(since) as on_replica:
+            if not on_replica:
+                snapshot()
+            try:
+                yield from lines()
+            finally:
+                db.session.rollback()
+
+    return stream_with_context(read())
 
 
 def _signer() -> Signer:

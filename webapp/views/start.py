@@ -10,7 +10,7 @@ from wtforms import Field, PasswordField, StringField, TextAreaField
 from wtforms.widgets import DateInput, TimeInput
 
 from webapp.database import writing
-from webapp.domain import accounts, attendance, camps, credentials, first_day
+from webapp.domain import accounts, calendar, camps, credentials, first_day
 from webapp.domain import organisation as organisations
 from webapp.domain.accounts import Person, Role
 from webapp.domain.camps import USUAL_START, Camp
@@ -174,7 +174,7 @@ def _add_camp(form: CampForm) -> Camp | None:
             if (form.place.data or "").strip():
                 organisations.name_place(form.place.data or "")
             field = form.camp
-            return attendance.add_camp(camps.default_site(), form.camp.data or "", on, at)
+            return calendar.add_camp(camps.default_site(), form.camp.data or "", on, at)
     except DomainError as error:
         refuse(field, error)
         return None
