@@ -242,6 +242,7 @@ def test_a_worker_hears_of_a_job_through_each_queue(
             until(lambda: over(second))
             assert time.monotonic() - asked < 10
         assert worker.queue().pending_count() == 0
+        worker.queue().storage.close()
         db.session.remove()
         db.engine.dispose()
 
