@@ -199,15 +199,12 @@ def test_the_table_goes_on_during_an_import(
         waits.append(time.monotonic() - start)
         time.sleep(0.05)  # the queue at the table
 
-    with working(database_url, tmp_path, code=None):
-        jobs_done = 0
-        for job in (checked, None):
-            imported = job or began(checked, people.admin)
-            while not over(imported):
+    for job in (checked, None):
+        under_way = job or began(checked, people.admin)
+        with working(database_url, tmp_path, code=None):  # it looks for open jobs when it starts
+            while not over(under_way):
                 mark()
-            jobs_done += 1
-            assert as_it_is(imported).status is Status.DONE
-    assert jobs_done == 2
+        assert as_it_is(under_way).status is Status.DONE
     assert len(waits) > 20
     assert max(waits) < 5
     assert db.session.query(Attendance).count() == 20_000 + min(len(waits), len(volunteers))
@@ -242,6 +239,7 @@ def test_a_worker_hears_of_a_job_through_each_queue(
             until(lambda: over(second))
             assert time.monotonic() - asked < 10
         assert worker.queue().pending_count() == 0
+        worker.queue().storage.close()
         db.session.remove()
         db.engine.dispose()
 
