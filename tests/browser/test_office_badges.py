@@ -99,7 +99,7 @@ def test_two_admins_change_one_badge(app: Flask, open_as: OpenAs, people: People
     other.reload()
     expect(other.get_by_role("heading", name="1 award rests on an older definition")).to_be_visible()
     other.get_by_role("link", name="Asha Rao").click()
-    expect(other.get_by_text("earned when it asked for 3 camps")).to_be_visible()
+    expect(other.get_by_text("earned when it asked for 3 camps", exact=True)).to_be_visible()
 
 
 def test_a_badge_is_retired_and_awarded_again(open_as: OpenAs, people: People, came: None) -> None:

@@ -27,10 +27,10 @@ def today(app: Flask, people: People) -> Camp:
     with app.app_context():
         camps = weekly(3, "Hosur")
         attend(people.volunteer, camps[:2], people.coordinator)
+        long_named = factories.person(LONG_NAME)
         with writing():
-            attendance.sign_up(people.volunteer, camps[2])
-            attendance.sign_up(people.other, camps[2])
-            attendance.sign_up(factories.person(LONG_NAME), camps[2])
+            for person in (people.volunteer, people.other, long_named):
+                attendance.sign_up(person, camps[2])
         factories.person("Śrīnivāsa Rao")
     return camps[2]
 

@@ -186,7 +186,7 @@ def test_the_same_again_changes_nothing(app: Flask, browser: FlaskClient) -> Non
     assert browser.post(f"{START}camp", data=camp).status_code == 303
     again = browser.post(f"{START}camp", data=camp)
     assert again.status_code == 422
-    assert "is on the calendar already" in words(again.text)
+    assert "is on the calendar of that day already" in words(again.text)
     people = {"people": "Asha Rao\nImran Pasha"}
     assert browser.post(f"{START}people", data=people).status_code == 303
     again = browser.post(f"{START}people", data=people)
@@ -249,7 +249,7 @@ def test_another_time_zone_settles_what_is_of_another_day_there(app: Flask, peop
     [
         ("/people/", "Only you so far.", f"{START}#step-people"),
         ("/leaderboard/", "Nobody to show yet.", f"{START}#step-people"),
-        ("/roll-call/", "There is no camp today.", f"{START}#step-camp"),
+        ("/roll-call/", "There is no camp today.", "/office/calendar"),
         ("/office/jobs/", "No jobs yet.", "/office/"),
         ("/office/trail/?action=present", "Nothing of the kind was done.", "/office/trail/"),
     ],

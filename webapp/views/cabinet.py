@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -27,6 +28,7 @@ class Cabinet:
     """What one cabinet shows."""
 
     person: Person
+    zone: ZoneInfo
     history: History
     awards: Sequence[Award]
     progress: Sequence[Progress]
@@ -74,7 +76,8 @@ def open_cabinet(
 
     Awards made after ``since`` for the first time are the ones to celebrate, but for those found later.
     """
-    today = camps.default_site().today
+    site = camps.default_site()
+    today = site.today
     first, last = (date(year, 1, 1), date(year, 12, 31)) if year else (today - timedelta(days=365), today)
     began = days.first_date_of(person.id)
     history = histories.history_of(person.id)
@@ -82,6 +85,7 @@ def open_cabinet(
     fresh = {each.badge_id for each in awards if since and each.earned_at > since and not each.found_later}
     return Cabinet(
         person=person,
+        zone=site.zone,
         history=history,
         awards=awards,
         progress=badges.progress_of(history, awards),
@@ -158,13 +162,14 @@ def _page(person: Person) -> ResponseReturnValue:
         stream = url_for("cabinet.own_live", year=year, seen=seen)
     else:
         stream = url_for("cabinet.of_person_live", person_id=person.id, year=year, seen=seen)
+    cabinet = open_cabinet(person, year, mine=mine, for_admin=viewer().role is Role.ADMIN)
     return render_template(
         "cabinet/page.html",
-        cabinet=open_cabinet(person, year, mine=mine, for_admin=viewer().role is Role.ADMIN),
+        cabinet=cabinet,
         mine=mine,
         stream=stream,
         person=person,
-        why=trail.why(person) if viewer().role is Role.ADMIN and not mine else None,
+        why=trail.why(person, cabinet.zone) if viewer().role is Role.ADMIN and not mine else None,
     )
 
 

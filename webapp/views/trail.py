@@ -293,9 +293,9 @@ class Told:
     address: str
 
 
-def why(person: Person) -> list[tuple[Story, list[Told], list[str]]]:
+def why(person: Person, zone: ZoneInfo) -> list[tuple[Story, list[Told], list[str]]]:
     """Of each award somebody has or had: its story, what made it, and what is known from before the trail."""
-    stories, zone = trail.stories_of(person.id), _zone()
+    stories = trail.stories_of(person.id)
     named = trail.named([cause.entry for story in stories for cause in story.causes], with_awards=False)
     return [(story, _told(story, named, zone), _from_before(story, zone)) for story in stories]
 
