@@ -27,7 +27,15 @@ def take(browser: Browser, url: str, folder: Path, size: str, scheme: Literal["l
     for who, screens in {
         "volunteer": {"cabinet": "/cabinet", "account": "/account", "standing": "/leaderboard/mine"},
         "coordinator": {"roll-call": "/roll-call/", "people": "/people/"},
-        "admin": {"leaderboard": "/leaderboard/", "api": "/api/v1/docs"},
+        "admin": {
+            "leaderboard": "/leaderboard/",
+            "api": "/api/v1/docs",
+            "office": "/office/",
+            "calendar": "/office/calendar",
+            "new-badge": "/office/badges/new",
+            "trail": "/office/trail/",
+            "import": "/office/import/",
+        },
     }.items():
         context = browser.new_context(base_url=url, viewport=SIZES[size], color_scheme=scheme)
         page = context.new_page()
