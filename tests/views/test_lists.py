@@ -75,6 +75,16 @@ def test_pages_and_queries_may_be_nonsense(as_: As, people: People) -> None:
     for query in ("page=99999999999999999999999", "page=-1", "page=x", "q=%00", "q=%CC%80", "q=" + "x" * 5000):
         assert admin.get(f"/people/?{query}").status_code == 200, query
         assert admin.get(f"/leaderboard/?{query}").status_code == 200, query
+        for paged in ("jobs", "import", "camps", "badges"):
+            assert admin.get(f"/office/{paged}/?{query}").status_code == 200, (paged, query)
+
+
+def test_days_of_the_trail_may_be_nonsense(as_: As, people: People) -> None:
+    for day in ("0001-01-01", "9999-12-31", "2026-02-30", "x"):
+        for name in ("since", "until"):
+            page = as_(people.admin).get(f"/office/trail/?{name}={day}")
+            assert page.status_code == 422, (name, day)
+            assert "is not a date such as 2026-04-12" in page.text
 
 
 def test_people_are_found_while_typing(as_: As, people: People) -> None:

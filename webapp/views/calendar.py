@@ -22,6 +22,7 @@ from webapp.domain.errors import ConflictError, DomainError, InvalidError
 from webapp.domain.history_file import parse_date
 from webapp.domain.records import State
 from webapp.views.confirming import Question, carried_out
+from webapp.views.paging import page_asked
 from webapp.views.presentation import day as day_words
 from webapp.views.presentation import plural
 from webapp.views.security import permits
@@ -31,7 +32,6 @@ blueprint = Blueprint("calendar", __name__, url_prefix="/office")
 F = TypeVar("F", bound="CampForm")
 
 PER_PAGE = 50
-MOST_PAGES = 1_000_000
 MOST_A_DAY = 6  # camps shown in one cell of the month; a link leads to the others
 FIRST_YEAR, LAST_YEAR = 1900, 9998
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -116,7 +116,7 @@ def _found() -> dict[str, object]:
     places = camps.places()
     site, day = chosen_site(places), _day(request.args.get("day", ""))
     query = request.args.get("q", "")[:200].replace("\0", "")
-    number = min(max(1, request.args.get("page", 1, type=int)), MOST_PAGES)
+    number = page_asked()
     page = db.paginate(calendar.find(query, site, day), page=number, per_page=PER_PAGE, error_out=False)
     counts = rolls.counts_of([camp.id for camp in page.items])
     return {"query": query, "camps": page, "counts": counts, "places": places, "site": site, "day_shown": day}

@@ -19,6 +19,7 @@ from webapp.domain.badges import Badge
 from webapp.domain.definitions import ARTWORK, ChangedMeanwhileError, Draft
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.jobs import Job
+from webapp.views.paging import page_asked
 from webapp.views.security import permits, viewer
 
 blueprint = Blueprint("definitions", __name__, url_prefix="/office/badges")
@@ -39,7 +40,7 @@ PARTS = {
 @permits(Role.ADMIN)
 def index() -> ResponseReturnValue:
     """All of them, the retired ones last."""
-    page = db.paginate(definitions.listing(), page=_page_number(), per_page=PER_PAGE, error_out=False)
+    page = db.paginate(definitions.listing(), page=page_asked(), per_page=PER_PAGE, error_out=False)
     holders = definitions.holders([badge.id for badge in page])
     return render_template("definitions/index.html", badges=page, holders=holders)
 
@@ -50,7 +51,7 @@ def definition(badge_id: UUID) -> ResponseReturnValue:
     """One, with its versions, and the awards that rest on an older one."""
     badge = _find(badge_id)
     versions = definitions.versions_of(badge)
-    older = db.paginate(definitions.older_awards(badge), page=_page_number(), per_page=PER_PAGE, error_out=False)
+    older = db.paginate(definitions.older_awards(badge), page=page_asked(), per_page=PER_PAGE, error_out=False)
     people = db.session.scalars(select(Person).where(Person.id.in_([award.person_id for award in older])))
     zone = camps.default_site().zone
     return render_template(
@@ -158,10 +159,6 @@ def backfill(badge_id: UUID) -> ResponseReturnValue:
 
 def _find(badge_id: UUID) -> Badge:
     return definitions.by_id(badge_id) or abort(404)
-
-
-def _page_number() -> int:
-    return min(max(1, request.args.get("page", 1, type=int)), 1_000_000)
 
 
 def _sent() -> tuple[Draft, str]:

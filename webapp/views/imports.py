@@ -21,6 +21,7 @@ from webapp.domain.errors import InvalidError
 from webapp.domain.jobs import Job, Kind, Status
 from webapp.domain.uploads import FileRefused, Sieve
 from webapp.views import errors
+from webapp.views.paging import page_asked
 from webapp.views.presentation import clock_time, day, plural
 from webapp.views.replica import streamed_from_replica
 from webapp.views.security import from_htmx, permits, signed_in, to_sign_in, viewer, wants_json
@@ -229,7 +230,7 @@ def _said(problem: str, status: int) -> ResponseReturnValue:
 
 
 def _page(problem: str = "", status: int = 200) -> ResponseReturnValue:
-    number = max(1, request.args.get("page", 1, type=int))
+    number = page_asked()
     query = select(Job).where(Job.kind == Kind.IMPORT_CHECK).order_by(Job.created_at.desc(), Job.id)
     files = db.paginate(query, page=number, per_page=PER_PAGE, error_out=False)
     page = render_template(

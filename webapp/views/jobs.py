@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
@@ -11,6 +11,7 @@ from webapp.database import db, writing
 from webapp.domain import jobs
 from webapp.domain.accounts import Role
 from webapp.domain.jobs import Job
+from webapp.views.paging import page_asked
 from webapp.views.security import permits
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/office/jobs")
@@ -23,7 +24,7 @@ STOP_POLLING = 286  # htmx asks no more
 @permits(Role.ADMIN)
 def index() -> ResponseReturnValue:
     """All jobs, the newest first."""
-    number = max(1, request.args.get("page", 1, type=int))
+    number = page_asked()
     query = select(Job).order_by(Job.created_at.desc(), Job.id)
     return render_template("jobs/index.html", jobs=db.paginate(query, page=number, per_page=PER_PAGE, error_out=False))
 

@@ -6,12 +6,12 @@ from flask.typing import ResponseReturnValue
 from webapp.database import db
 from webapp.domain import accounts
 from webapp.domain.accounts import Role
+from webapp.views.paging import page_asked
 from webapp.views.security import permits
 
 blueprint = Blueprint("people", __name__, url_prefix="/people")
 
 PER_PAGE = 50
-MOST_PAGES = 1_000_000
 STATES = {"on": True, "off": False}  # of an account
 
 
@@ -33,7 +33,7 @@ def _found() -> dict[str, object]:
     query = request.args.get("q", "")[:200]
     role, state = request.args.get("role"), request.args.get("state")
     role, state = role if role in list(Role) else "", state if state in STATES else ""
-    number = min(max(1, request.args.get("page", 1, type=int)), MOST_PAGES)
+    number = page_asked()
     wanted = accounts.find(query, Role(role) if role else None, active=STATES[state] if state else None)
     page = db.paginate(wanted, page=number, per_page=PER_PAGE, error_out=False)
     return {"query": query, "role": role, "state": state, "people": page, "roles": list(Role)}

@@ -15,12 +15,12 @@ from webapp.domain import calendar, camps
 from webapp.domain.accounts import Role
 from webapp.domain.camps import Site
 from webapp.domain.errors import DomainError
+from webapp.views.paging import page_asked
 from webapp.views.security import permits
 
 blueprint = Blueprint("sites", __name__, url_prefix="/office/sites")
 
 PER_PAGE = 50
-MOST_PAGES = 1_000_000
 
 
 class SiteForm(FlaskForm):  # type: ignore[misc]
@@ -36,7 +36,7 @@ def index() -> ResponseReturnValue:
     """All sites by name; the only one has no name that anybody knows."""
     if not _many():
         return redirect(url_for("calendar.month"), 303)
-    number = min(max(1, request.args.get("page", 1, type=int)), MOST_PAGES)
+    number = page_asked()
     page = db.paginate(camps.find_places(), page=number, per_page=PER_PAGE, error_out=False)
     numbers = calendar.numbers_at([site.id for site in page.items])
     return render_template("sites/index.html", sites=page, numbers=numbers)

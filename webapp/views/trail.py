@@ -186,12 +186,14 @@ class Search:
     def _day(self, name: str) -> date | None:
         text = self.query.get(name, "")
         day = _date(text) if text else None
-        if text and (day is None or day == date.max):
+        if text and (day is None or not EARLIEST <= day <= LATEST):
             self.problems.append(f"“{text}” is not a date such as 2026-04-12.")
             return None
         return day
 
 
+# Beyond these an instant could lie outside all calendars, once it is put into UTC.
+EARLIEST, LATEST = date(1900, 1, 1), date(9998, 12, 31)
 SEARCHED = ("person", "by", "action", "camp", "since", "until")
 
 
