@@ -41,6 +41,7 @@ def test_a_badge_is_composed_tried_saved_and_awarded(app: Flask, open_as: OpenAs
     page.get_by_role("textbox", name="Name").fill("Twice Here")
     page.get_by_label("How many camps").fill("two")
     preview = page.locator("#preview")
+    expect(page.locator("#artwork[data-htmx-powered]")).to_be_attached()
     choose(page, "Shape", "Petals")
     expect(preview.locator('use[href="#shape-petals"]')).to_have_count(8)
     choose(page, "Metal", "Silver")

@@ -81,8 +81,11 @@ class PlainBadge:
         now = self.criteria, self.value
         own = self.asked_of.get(who, now)
         if who in self.held_by:
-            if before and before[own[0]] >= own[1] > after[own[0]]:
-                self.held_by.remove(who)
+            if before and after[own[0]] < own[1]:
+                if self.active and after[self.criteria] >= self.value:
+                    self.asked_of[who] = now  # by what is asked now they have it still
+                elif before[own[0]] >= own[1] or (self.active and before[self.criteria] >= self.value):
+                    self.held_by.remove(who)
         elif (who in self.asked_of or self.active) and after[own[0]] >= own[1]:
             self.asked_of[who] = own
             self.held_by.add(who)

@@ -192,3 +192,13 @@ def test_two_who_choose_the_same_book_number_at_once_do_not_both_get_it(
         assert not ended.wait(BLOCKED)
     thread.join()
     assert said == ["Book number 77 belongs to somebody already."]
+
+
+def test_a_slip_of_the_pen_that_takes_the_last_book_number_leaves_room_for_others(
+    people: People, context: None
+) -> None:
+    factories.person("Slip", book_no=accounts.LARGEST_BOOK_NO)
+    taken = {person.book_no for person in db.session.scalars(select(Person))}
+    added = [factories.person(name).book_no for name in ("Farah", "Zoya")]
+    assert added[0] < added[1] < accounts.LARGEST_BOOK_NO
+    assert not taken & set(added)

@@ -257,3 +257,18 @@ def test_a_forecast_is_what_the_backfill_does(people: People) -> None:
     job = backfill(badge, people.admin)
     assert job.found == {"new_badges": said.gaining} == {"new_badges": 2}
     assert definitions.holders([badge.id]) == {badge.id: 2}
+
+
+def test_what_today_asks_for_keeps_an_award_that_its_own_definition_would_not(people: People) -> None:
+    badge, camps = named("Certified Volunteer"), weekly(3)
+    attend(people.volunteer, camps, people.coordinator)
+    change(badge, criteria_value=2)
+    for camp, stands in ((camps[2], True), (camps[1], False)):
+        with writing():
+            attendance.undo(people.volunteer, camp, by=people.coordinator)
+        assert ("Certified Volunteer" in held(people.volunteer)) is stands
+        assert badges.older_of(people.volunteer.id) == {}
+        assert differences() == []
+        if stands:
+            (award,) = [each for each in badges.awards_of(people.volunteer.id) if each.badge_id == badge.id]
+            assert award.camp_id == camps[1].id

@@ -130,7 +130,7 @@ def test_only_admins_are_led(app: Flask, as_: As, admin: Person) -> None:
         ("organisation", {}, "An organisation needs a name."),
         ("camp", {"camp": "", "camp_date": "2026-04-12"}, "The camp needs a name."),
         ("camp", {"camp": "Hoskote", "camp_date": "12/04/2026"}, "“12/04/2026” is not a date"),
-        ("camp", {"camp": "Hoskote", "camp_date": "0001-01-01"}, "A camp is after 1900."),
+        ("camp", {"camp": "Hoskote", "camp_date": "0001-01-01"}, "is before 1900; is it a slip of the pen?"),
         ("camp", {"camp": "Hoskote", "camp_date": "2026-04-12", "start_time": "nine"}, "“nine” is not a time"),
         ("camp", {"camp": "Hoskote", "camp_date": "2026-04-12", "place": "x" * 200}, "The name of the place has"),
         ("people", {"people": " \n "}, "Nobody was typed."),
@@ -276,3 +276,18 @@ def test_the_first_day_is_told_from_the_data(app: Flask, people: People) -> None
         attend(people.volunteer, [camp], people.coordinator)
         assert first_day.is_over()
         assert clock.now() == SUNDAY
+
+
+def test_a_forgotten_camp_of_the_past_is_left_to_the_calendar(app: Flask, browser: FlaskClient) -> None:
+    with app.app_context():
+        factories.camp(7)
+    data = {"camp": "Retro", "camp_date": "2026-03-01", "place": ""}
+    answer = browser.post(f"{START}camp", data=data)
+    assert answer.status_code == 422
+    assert "added in the calendar" in words(answer.text)
+    assert 'value="Retro"' in answer.text
+    for start_time in ("09:00+05:30", "T09Z"):
+        told = browser.post(f"{START}camp", data=data | {"camp_date": "2026-04-19", "start_time": start_time})
+        assert "is not a time such as 09:00" in words(told.text)
+    with app.app_context():
+        assert db.session.scalar(select(func.count(Camp.id))) == 1

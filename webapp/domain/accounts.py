@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from anyascii import anyascii
 from sqlalchemy import CheckConstraint, Select, String, Uuid, and_, bindparam, case, cast, func, or_, select, true
-from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, aliased, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
@@ -127,7 +127,7 @@ def add_person(
     name = clean_name(name)
     one_at_a_time("giving out book numbers")  # also those that were chosen: two may choose the same
     if book_no is None:
-        book_no = (db.session.scalar(select(func.max(Person.book_no))) or 0) + 1
+        book_no = _free_book_no()
     if not 1 <= book_no <= LARGEST_BOOK_NO:
         raise InvalidError(f"{book_no} cannot be a book number: they go from 1 to {LARGEST_BOOK_NO:,}.")
     if by_book_no(book_no):
@@ -138,6 +138,17 @@ def add_person(
     db.session.flush()
     _enter([person])
     return person
+
+
+def _free_book_no() -> int:
+    """The number after the highest; where a slip of the pen has taken the very last ones, the first that is free."""
+    highest = db.session.scalar(select(func.max(Person.book_no))) or 0
+    if highest < LARGEST_BOOK_NO:
+        return highest + 1
+    following = aliased(Person)
+    taken = select(following.id).where(following.book_no == Person.book_no + 1)
+    gap = select(func.min(Person.book_no) + 1).where(Person.book_no < LARGEST_BOOK_NO, ~taken.exists())
+    return db.session.scalar(gap) or 1
 
 
 def add_people(people: Sequence[tuple[int, str, Role]]) -> int:

@@ -327,7 +327,7 @@ def settle(
         )
         for badge in [*active, *retired]:
             known = awards.get(badge.id)
-            # An award is judged by what was asked when it was earned; once taken away, by what is asked now, too.
+            # An award is judged by what was asked when it was earned, and kept or given back by what is asked now, too.
             visit = change.after.completed_by(*(known.asked if known else badge.asked))
             if known is None:
                 if visit:
@@ -339,7 +339,7 @@ def settle(
                 if visit:
                     returned.append(badge)
             elif visit is None:
-                if change.before and change.before.completed_by(*known.asked):
+                if change.before and _costs(change, known):
                     _revoke(known.award, reason, by)
                     revoked.append(badge)
             elif known.award.camp_id != visit.camp_id:  # a correction moved the visit that completed it
@@ -359,17 +359,33 @@ def take_back(changes: Sequence[Change], *, reason: str) -> list[Consequence]:
     gone = []
     for change in changes:
         for known in existing[change.person_id].values():
-            if known.award.revoked_at is None and is_lost(change, known.asked):
+            if known.award.revoked_at is None and _costs(change, known):
                 _revoke(known.award, reason)
                 gone.append(Consequence(change.person_id, known.award.badge_id, Effect.REVOKED))
     db.session.flush()
     return gone
 
 
-def is_lost(change: Change, asked: Asked) -> bool:
-    """Whether what was asked was reached before a correction and is not after it."""
+def is_lost(change: Change, badge: Badge, asked: Asked) -> bool:
+    """Whether a correction costs an award of a badge: before it, and not after it, what was ``asked`` when it
+    was earned was reached, or what the badge asks for now.
+    """
+
+    def supports(history: History) -> bool:
+        return bool(history.completed_by(*asked) or (badge.is_active and history.completed_by(*badge.asked)))
+
     assert change.before is not None
-    return change.before.completed_by(*asked) is not None and change.after.completed_by(*asked) is None
+    return supports(change.before) and not supports(change.after)
+
+
+def _costs(change: Change, known: "_Known") -> bool:
+    """:func:`is_lost` of an award. One that only what is asked now supports any more becomes an award of now."""
+    award, badge = known.award, known.award.badge
+    if badge.is_active and change.after.completed_by(*known.asked) is None:
+        visit = change.after.completed_by(*badge.asked)
+        if visit:
+            award.version, award.camp_id = badge.version, visit.camp_id
+    return is_lost(change, badge, known.asked)
 
 
 def asked_of_awards(person_ids: Collection[UUID]) -> dict[UUID, list[tuple[UUID, Asked]]]:

@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from webapp.database import db
 from webapp.domain import accounts, audit, jobs
+from webapp.domain import cells as csv_cells
 from webapp.domain.accounts import Person, Role, clean_name, parse_book_no
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
@@ -206,7 +207,7 @@ def _listed(names: Sequence[str]) -> str:
 def _row(line: int, columns: Sequence[str], cells: Sequence[str]) -> Row:
     if len(cells) != len(columns):
         raise InvalidError(f"it has {len(cells)} of {len(columns)} columns.")
-    row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
+    row = {column: csv_cells.plain(cell.strip()) for column, cell in zip(columns, cells, strict=True)}
     role = row.get("role", "").lower()
     if role and role not in list(Role):
         raise InvalidError(f"role is “{role[:20]}”; it must be one of {', '.join(Role)}, or empty.")

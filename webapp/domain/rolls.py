@@ -234,6 +234,10 @@ def _at_risk(camp: Camp, present: Sequence[Attendance]) -> dict[UUID, list[Badge
         instead = step_of(left, each.camp_role) if left is State.EXCUSED else None
         rest = histories.without(own, camp, instead)
         change = Change(each.person_id, histories.history(rest, calendars), histories.history(own, calendars))
-        gone = [definitions[badge_id] for badge_id, asked in held[each.person_id] if badges.is_lost(change, asked)]
+        gone = [
+            definitions[badge_id]
+            for badge_id, asked in held[each.person_id]
+            if badges.is_lost(change, definitions[badge_id], asked)
+        ]
         risks[each.person_id] = sorted(gone, key=badges.in_order)
     return risks

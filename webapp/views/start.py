@@ -15,6 +15,7 @@ from webapp.domain import organisation as organisations
 from webapp.domain.accounts import Person, Role
 from webapp.domain.camps import USUAL_START, Camp
 from webapp.domain.errors import DomainError, InvalidError
+from webapp.domain.history_file import parse_date
 from webapp.views.presentation import day, plural
 from webapp.views.security import permits
 from webapp.views.settings import OrganisationForm, organisation_form, refuse, save
@@ -181,20 +182,16 @@ def _add_camp(form: CampForm) -> Camp | None:
 
 
 def _date(text: str) -> date:
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        raise InvalidError(f"“{text[:20]}” is not a date such as 2026-04-12.") from None
-    if not 1900 <= found.year <= 9998:
-        raise InvalidError("A camp is after 1900.")
+    found = parse_date(text.strip())
+    if found < camps.default_site().today and camps.recent_camps(1):
+        raise InvalidError(
+            "There are camps already; one of the past is added in the calendar, which shows what it changes."
+        )
     return found
 
 
 def _time(text: str) -> time:
-    try:
-        return time.fromisoformat(text) if text else USUAL_START
-    except ValueError:
-        raise InvalidError(f"“{text[:20]}” is not a time such as 09:00.") from None
+    return camps.parse_time(text) if text else USUAL_START
 
 
 def _appoint(form: CoordinatorForm) -> Person | None:
