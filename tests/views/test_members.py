@@ -101,6 +101,18 @@ def test_name_and_role_are_changed_together(app: Flask, admin: FlaskClient, peop
     assert done_by(app, people.admin, people.volunteer) == [Action.PERSON_CHANGED, Action.ROLE_CHANGED]
 
 
+def test_a_page_opened_before_another_change_undoes_nothing_of_it(
+    app: Flask, admin: FlaskClient, people: People
+) -> None:
+    page = f"{OFFICE}/{people.coordinator.id}"
+    seen = {"seen_name": "Ravi Gowda", "seen_role": "coordinator"}
+    assert all(f'name="{name}" value="{value}"' in admin.get(page).text for name, value in seen.items())
+    admin.post(page, data=seen | {"name": "Ravi Gowda", "role": "volunteer"})
+    admin.post(page, data=seen | {"name": "Ravi S. Gowda", "role": "coordinator"})  # a tab that was open already
+    found = stored(app, people.coordinator)
+    assert (found.name, found.role) == ("Ravi S. Gowda", Role.VOLUNTEER)
+
+
 def test_the_last_admin_is_told_so_and_nothing_is_half_changed(app: Flask, admin: FlaskClient, people: People) -> None:
     page = f"{OFFICE}/{people.admin.id}"
     response = admin.post(page, data={"name": "New Name", "role": "volunteer"})

@@ -40,7 +40,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, analyze, clear, copy_rows, db, new_id, one_at_a_time, rows_changed, scratch
-from webapp.domain import audit, badges, camps, histories, settling
+from webapp.domain import audit, badges, calendar, camps, histories, settling
 from webapp.domain.accounts import Person, Role, fold
 from webapp.domain.attendance import chunks
 from webapp.domain.audit import Action
@@ -187,21 +187,24 @@ def _stage(rows: Iterable[Entry | Problem], report: Report, read: Callable[[int]
 
 
 def _refuse_by_calendar(report: Report) -> None:
-    """Rows of cancelled camps, and marks of camps still to come."""
+    """Rows of cancelled camps, marks of camps still to come, and camps too far ahead to be meant."""
     here = camps.default_site()
     today = func.coalesce(camps.today_in_sql(), literal(here.today, Date))
+    last = date(here.today.year + calendar.YEARS_AHEAD, 12, 31)
     cancelled = Camp.status == Status.CANCELLED
     future = and_(staged.c.state.in_((State.PRESENT, State.ABSENT)), staged.c.camp_date > today)
     query = (
         select(staged.c.line, staged.c.camp, staged.c.camp_date, cancelled)
         .outerjoin(Site, Site.name == staged.c.site)
         .outerjoin(Camp, _same_camp())
-        .where(or_(cancelled, future))
+        .where(or_(cancelled, future, staged.c.camp_date > last))
         .order_by(staged.c.line)
     )
     for line, camp, camp_date, is_cancelled in db.session.execute(query):
         if is_cancelled:
             reason = f"{camp} on {camp_date} was cancelled."
+        elif camp_date > last:
+            reason = f"{camp_date} is more than {calendar.YEARS_AHEAD} years ahead; is it a slip of the pen?"
         else:
             reason = f"{camp_date} is in the future, so nobody can have been marked."
         report.refuse(Problem(line, reason))

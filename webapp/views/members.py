@@ -220,11 +220,15 @@ def _add(form: NewPersonForm) -> Person | None:
 
 
 def _change(person: Person, form: PersonForm) -> bool:
-    """Store name and role; otherwise the form says why not."""
+    """Store what was changed of name and role since the page was opened; otherwise the form says why not. What
+    was left as it was may have been changed by somebody else meanwhile, and stays so.
+    """
     try:
         with writing():
-            accounts.rename(person, form.name.data or "")
-            accounts.change_role(person, Role(form.role.data))
+            if form.name.data != request.form.get("seen_name"):
+                accounts.rename(person, form.name.data or "")
+            if form.role.data != request.form.get("seen_role"):
+                accounts.change_role(person, Role(form.role.data))
         return True
     except ConflictError as error:
         form.role.errors = [str(error)]
