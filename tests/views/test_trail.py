@@ -24,8 +24,8 @@ from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Consequence, Effect, Entry, EntryAward
 from webapp.domain.badges import Award, Badge, Definition, Revocation
 from webapp.domain.camps import Camp
+from webapp.domain.cells import BYTE_ORDER_MARK as BOM
 from webapp.domain.trail import Place, Wanted
-from webapp.views.csv_out import BOM
 
 As = Callable[[Person], FlaskClient]
 PHONE = (

@@ -9,7 +9,7 @@ from webapp.database import writing
 from webapp.domain import audit, cells, exports
 from webapp.domain.accounts import Role
 from webapp.domain.audit import Action
-from webapp.views.imports import csv_file
+from webapp.views.csv_out import csv_file
 from webapp.views.replica import streamed_from_replica
 from webapp.views.security import permits
 

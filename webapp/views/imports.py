@@ -8,7 +8,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, cast
 from uuid import UUID
 
-from flask import Blueprint, Flask, Request, Response, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Request, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -21,6 +21,7 @@ from webapp.domain.errors import InvalidError
 from webapp.domain.jobs import Job, Kind, Status
 from webapp.domain.uploads import FileRefused, Sieve
 from webapp.views import errors
+from webapp.views.csv_out import csv_file
 from webapp.views.paging import page_asked
 from webapp.views.presentation import clock_time, day, plural
 from webapp.views.replica import streamed_from_replica
@@ -193,14 +194,6 @@ def throw_away(check_id: UUID) -> ResponseReturnValue:
             more = uploads.clear_some(check_id)
     flash("The file was thrown away. Nothing of it was stored.")
     return redirect(url_for("imports.index"), 303)
-
-
-def csv_file(lines: Iterator[str], name: str) -> Response:
-    """A CSV file to download, sent while it is read."""
-    response = Response(lines, mimetype="text/csv")
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    response.headers["X-Accel-Buffering"] = "no"
-    return response
 
 
 def _receive(incoming: Incoming) -> Job:

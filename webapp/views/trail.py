@@ -8,17 +8,17 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Flask, abort, render_template, request, url_for
+from flask import Blueprint, Flask, abort, render_template, request, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import accounts, audit, camps, organisation, trail
+from webapp.domain import accounts, audit, camps, cells, organisation, trail
 from webapp.domain.accounts import Person, Role
 from webapp.domain.audit import Action, Effect, Entry
 from webapp.domain.camps import Camp
 from webapp.domain.trail import Named, Place, Story, Wanted
 from webapp.views import trail_words
-from webapp.views.csv_out import streamed
+from webapp.views.csv_out import csv_file
 from webapp.views.replica import from_replica
 from webapp.views.security import permits
 from webapp.views.trail_words import Part
@@ -266,7 +266,7 @@ def export() -> ResponseReturnValue:
     wanted = search.wanted(zone)
     with writing():
         audit.note(Action.EXPORTED, details={"what": "the audit trail"})
-    return streamed("audit-trail.csv", HEADER, _rows(wanted, zone))
+    return csv_file(stream_with_context(cells.file_of(HEADER, _rows(wanted, zone))), "audit-trail.csv")
 
 
 def lines_of(entries: Sequence[Entry], zone: ZoneInfo, about: Person | None = None) -> list[Line]:
