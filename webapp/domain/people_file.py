@@ -19,7 +19,7 @@ from webapp.domain import cells as csv_cells
 from webapp.domain.accounts import Person, Role, clean_name, parse_book_no
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.history_file import Problem
+from webapp.domain.history_file import SEPARATORS, Problem
 from webapp.domain.jobs import Job, Kind, Upload
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ T = TypeVar("T")
 LARGEST_FILE = 1_000_000  # bytes: some 40,000 people
 REQUIRED = ("book_no", "name")
 OPTIONAL = ("role",)
-SEPARATORS = ",;\t"  # Excel writes the one that the computer's country has
 TOGETHER = 200  # people in one transaction
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from webapp.database import db
 from webapp.domain.accounts import Person
 from webapp.domain.audit import EVERYDAY, RARE, Action, Effect, Entry, EntryAward
-from webapp.domain.badges import Asked, Award, Badge, Criteria, Definition, Revocation
+from webapp.domain.badges import Asked, Award, Badge, Criteria, Definition, Revocation, own_definition
 from webapp.domain.camps import Camp
 
 FEW_AWARDS = 6  # of an entry that are read for a list; its own page has all
@@ -277,12 +277,11 @@ def _revocations(person_id: UUID) -> dict[UUID, list[Revocation]]:
 
 
 def _awards(person_id: UUID) -> Select[tuple[Award, Criteria, int]]:
-    own = and_(Definition.badge_id == Award.badge_id, Definition.version == Award.version)
     return (
         select(Award, Definition.criteria_type, Definition.criteria_value)
         .join(Award.badge)
         .join(Award.camp)
-        .join(Definition, own)
+        .join(Definition, own_definition())
         .options(contains_eager(Award.badge), contains_eager(Award.camp))
         .where(Award.person_id == person_id)
         .order_by(Camp.camp_date, Camp.start_time, Badge.criteria_value, Badge.position)
