@@ -90,6 +90,7 @@ def test_a_history_is_brought_in_and_taken_out(
     assert "302," in Path(report.value.path()).read_text("utf-8-sig")
 
     page.get_by_role("button", name="Store the 300 rows that are good").click()
+    page.wait_for_url("**/office/jobs/*")
     page.reload()  # the bar lives through it
     expect(page.get_by_text("300 rows stored")).to_be_visible(timeout=30_000)
     expect(page.get_by_role("progressbar", name="Done")).to_have_attribute("value", "100")
