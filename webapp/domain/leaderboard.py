@@ -9,9 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, false, func, or_, select, true
+from sqlalchemy import Select, and_, false, func, or_, select, true, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -25,6 +26,8 @@ from webapp.domain.standings import ALL_TIME, EVERYWHERE, OVERALL, RECENT, Board
 
 CHUNK = 500  # lines of an export that are read at a time
 NEIGHBOURS = 3  # lines above and below one's own
+
+among_equals = tuple_(Standing.search_name, Standing.book_no)  # the order of those with the same figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +62,30 @@ def lines(board: Board = OVERALL, measure: Measure = Measure.VISITS, *, offset: 
         return []
     # Somebody may have risen above everybody since the numbers were read.
     from_here = figure_of(measure) <= first_value if offset else true()
-    figure = figure_of(measure)
-    # The page is found in the index alone, which has the book numbers; only its own rows are read.
-    page = (
-        select(Standing.book_no, figure.label("figure"))
-        .where(_on(board), from_here)
-        .order_by(figure.desc(), Standing.search_name, Standing.book_no)
-        .offset(skipped)
-        .limit(limit)
-        .subquery()
-    )
+    page = _in_order(board, measure, from_here).offset(skipped).limit(limit)
+    return _read(page, board, measure, numbers)
+
+
+def _in_order(board: Board, measure: Measure, *among: ColumnElement[bool], upwards: bool = False) -> Select[Any]:
+    """The lines of a board from the first on, or ``upwards`` from the last, as the index has them: it has the book
+    numbers, so that nothing but the lines that are shown is looked up in the table.
+    """
+    order = figure_of(measure).desc(), Standing.search_name.asc(), Standing.book_no.asc()
+    if upwards:
+        order = figure_of(measure).asc(), Standing.search_name.desc(), Standing.book_no.desc()
+    return select(Standing.book_no).where(_on(board), *among).order_by(*order)
+
+
+def _read(page: Select[Any], board: Board, measure: Measure, numbers: Sequence[tuple[int, int]]) -> list[Line]:
+    """The lines whose book numbers ``page`` selects, in their order."""
+    book_nos = page.subquery()
     here = Standing.site_id == board.site_id, Standing.period == board.period
     query = (
         select(Standing, Person)
-        .select_from(page)
-        .join(Person, Person.book_no == page.c.book_no)
+        .select_from(book_nos)
+        .join(Person, Person.book_no == book_nos.c.book_no)
         .join(Standing, and_(Standing.person_id == Person.id, *here))
-        .order_by(page.c.figure.desc(), Standing.search_name, Standing.book_no)
+        .order_by(figure_of(measure).desc(), Standing.search_name, Standing.book_no)
     )
     found = db.session.execute(query.execution_options(populate_existing=True)).tuples().all()
     badges = _badges_of([person.id for _, person in found], board)
@@ -98,26 +108,42 @@ def figure_of(measure: Measure) -> InstrumentedAttribute[int]:
 
 def place_of(person: Person, board: Board = OVERALL, measure: Measure = Measure.VISITS) -> int | None:
     """How many lines of a board stand before somebody's; nothing where they are not on it."""
-    figure = figure_of(measure)
-    own = db.session.execute(
-        select(figure, Standing.search_name, Standing.book_no).where(_on(board), Standing.person_id == person.id)
-    ).one_or_none()
+    own = _own(person, board)
     if own is None:
         return None
-    value, name, book_no = own
+    value = getattr(own, measure)
     above = sum(number for reached, number in standings.numbers(board, measure) if reached > value)
-    earlier = or_(Standing.search_name < name, and_(Standing.search_name == name, Standing.book_no < book_no))
-    equals = select(func.count()).select_from(Standing).where(_on(board), figure == value, earlier)
+    earlier = figure_of(measure) == value, among_equals < (own.search_name, own.book_no)
+    equals = select(func.count()).select_from(Standing).where(_on(board), *earlier)
     return above + (db.session.scalar(equals) or 0)
 
 
+def _own(person: Person, board: Board) -> Standing | None:
+    query = select(Standing).where(_on(board), Standing.person_id == person.id)
+    return db.session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
 def neighbourhood(person: Person, board: Board = OVERALL, measure: Measure = Measure.VISITS) -> list[Line]:
-    """Somebody's own line with :data:`NEIGHBOURS` above and below; nothing where they are not on the board."""
-    place = place_of(person, board, measure)
-    if place is None:
+    """Somebody's own line with :data:`NEIGHBOURS` above and below; nothing where they are not on the board.
+
+    However many have the same figure, only the nearest of them are read, and the nearest with another.
+    """
+    own = _own(person, board)
+    if own is None:
         return []
-    first = max(0, place - NEIGHBOURS)
-    return lines(board, measure, offset=first, limit=place - first + 1 + NEIGHBOURS)
+    figure, value, key = figure_of(measure), getattr(own, measure), (own.search_name, own.book_no)
+    near = (
+        _in_order(board, measure, figure > value, upwards=True).limit(NEIGHBOURS),
+        _in_order(board, measure, figure == value, among_equals < key, upwards=True).limit(NEIGHBOURS),
+        _in_order(board, measure, figure == value, among_equals >= key).limit(1 + NEIGHBOURS),
+        _in_order(board, measure, figure < value).limit(NEIGHBOURS),
+    )
+    page = select(union_all(*(each.subquery().select() for each in near)).subquery())
+    lines = _read(page, board, measure, standings.numbers(board, measure))
+    place = next((place for place, line in enumerate(lines) if line.person.id == person.id), None)
+    if place is None:  # they have just been marked, and stand elsewhere now
+        return neighbourhood(person, board, measure)
+    return lines[max(0, place - NEIGHBOURS) : place + 1 + NEIGHBOURS]
 
 
 @dataclass(frozen=True, slots=True)
