@@ -22,7 +22,6 @@ from sqlalchemy import (
     Select,
     SmallInteger,
     String,
-    Subquery,
     Uuid,
     and_,
     case,
@@ -57,6 +56,14 @@ WALKED = 500  # people whose histories are read at a time
 MANY = 1_000  # people; from here on it is worth telling the planner how many there are
 
 chosen = scratch("chosen", Column("person_id", Uuid, primary_key=True))
+visit = scratch(
+    "visit",
+    Column("person_id", Uuid),
+    Column("site_id", Uuid),
+    Column("camp_date", Date),
+    Column("visits", Integer),
+    Column("stretch", Integer),
+)
 figure = scratch(
     "figure",
     Column("person_id", Uuid, primary_key=True),
@@ -221,8 +228,8 @@ def repair(*, progress: Callable[[int], object] = lambda _people: None) -> None:
 def _choose(
     after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: bool = False, most: int = SLICE
 ) -> Slice | None:
-    """Choose the next slice of people after an id, or nothing where there is nobody."""
-    clear(chosen, figure, due, begun)
+    """Choose the next slice of people after an id, and find their visits; nothing where there is nobody."""
+    clear(chosen, visit, figure, due, begun)
     ids = select(Person.id).order_by(Person.id).limit(most)
     if after:
         ids = ids.where(Person.id > after)
@@ -239,7 +246,9 @@ def _choose(
     # Not min() and max(): PostgreSQL has none of ids before version 18.
     ends = select(chosen.c.person_id).limit(1)
     first = db.session.scalars(ends.order_by(chosen.c.person_id)).one()
-    return Slice(number, first, db.session.scalars(ends.order_by(chosen.c.person_id.desc())).one())
+    among = Slice(number, first, db.session.scalars(ends.order_by(chosen.c.person_id.desc())).one())
+    _fill_visited(among)
+    return among
 
 
 def _slices(people: Select[tuple[UUID]] | None, *, lock: bool = False) -> Iterator[Slice]:
@@ -261,8 +270,8 @@ def _marked(among: Slice) -> ColumnElement[bool]:
     return and_(_chosen(Attendance.person_id, among), is_marked(), camps.held())
 
 
-def visit_dates(among: Slice) -> Subquery:
-    """Every date of every site with a visit of the chosen people: how many ``visits``, and the number of
+def _fill_visited(among: Slice) -> None:
+    """Find every date of every site with a visit of the chosen people: how many ``visits``, and the number of
     the ``stretch`` it belongs to, which goes up wherever the run is broken (:func:`streaks.after`).
     """
     on_calendar = select(Camp.site_id, Camp.camp_date).where(camps.held()).distinct().subquery()
@@ -299,25 +308,26 @@ def visit_dates(among: Slice) -> Subquery:
         partition_by=(placed.c.person_id, placed.c.site_id), order_by=placed.c.camp_date
     )
     stretches = select(placed, stretch.label("stretch")).subquery()
-    return select(stretches).where(stretches.c.step == Step.VISIT).subquery()
+    of_visits = select(*(stretches.c[column.name] for column in visit.c)).where(stretches.c.step == Step.VISIT)
+    if rows_changed(insert(visit).from_select(visit.c.keys(), of_visits)) > MANY:
+        analyze(visit)
 
 
 def _fill_figures(among: Slice) -> None:
     """Work out the figures of the chosen people on each board."""
-    dates = visit_dates(among)
-    in_stretch = (dates.c.person_id, dates.c.site_id, dates.c.stretch)
-    year = extract("year", dates.c.camp_date)
-    recent = dates.c.camp_date >= Site.recent_from
+    in_stretch = (visit.c.person_id, visit.c.site_id, visit.c.stretch)
+    year = extract("year", visit.c.camp_date)
+    recent = visit.c.camp_date >= Site.recent_from
     parts = (
         select(
             *in_stretch,
             year.label("year"),
             recent.label("recent"),
             func.count().label("steps"),
-            func.sum(dates.c.visits).label("visits"),
-            func.max(dates.c.camp_date).label("last"),
+            func.sum(visit.c.visits).label("visits"),
+            func.max(visit.c.camp_date).label("last"),
         )
-        .join(Site, Site.id == dates.c.site_id)
+        .join(Site, Site.id == visit.c.site_id)
         .group_by(*in_stretch, year, recent)
         .cte("parts")
     )
@@ -428,11 +438,10 @@ def _fill_due(among: Slice) -> None:
         .where(_marked(among), is_visit())
         .cte("visits")
     )
-    dates = visit_dates(among)
     length = func.row_number().over(
-        partition_by=(dates.c.person_id, dates.c.site_id, dates.c.stretch), order_by=dates.c.camp_date
+        partition_by=(visit.c.person_id, visit.c.site_id, visit.c.stretch), order_by=visit.c.camp_date
     )
-    runs = select(dates.c.person_id, dates.c.site_id, dates.c.camp_date, length.label("length")).subquery()
+    runs = select(visit.c.person_id, visit.c.site_id, visit.c.camp_date, length.label("length")).subquery()
     # Of several runs that got as long, the first; of several visits on its date too.
     first = func.row_number().over(
         partition_by=(runs.c.person_id, Badge.id),
