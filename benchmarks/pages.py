@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -103,11 +104,14 @@ def _median(page: Callable[[], object]) -> dict[str, float]:
 
 
 def measure(postgres: Postgres, large: Shape) -> list[Figure]:
-    """Both organisations, in turns of a process each."""
-    prepared(postgres, "small", Shape(1_000, 20, visits=20))
-    name = f"large_{large.people}"
-    prepared(postgres, name, large)
-    few, many = (_in_a_process(postgres.url(database)) for database in ("small", name))
+    """Both organisations, in turns of a process each. The small one has as many sites and camps: a page that shows
+    a year of camps has them whatever the number of people.
+    """
+    few_people = replace(large, people=1_000)
+    names = [f"large_{large.people}", f"few_{large.camps}"]
+    for name, shape in zip(names, (large, few_people), strict=True):
+        prepared(postgres, name, shape)
+    many, few = (_in_a_process(postgres.url(name)) for name in names)
     figures = []
     for page, there in many.items():
         here = few[page]
