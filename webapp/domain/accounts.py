@@ -8,7 +8,21 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 from anyascii import anyascii
-from sqlalchemy import CheckConstraint, Select, String, Uuid, and_, bindparam, case, cast, func, or_, select, true
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Select,
+    String,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, aliased, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -72,6 +86,17 @@ class Person(Model):
         and export of a leaderboard goes by what :mod:`webapp.domain.standings` keeps of this.
         """
         return self.role is Role.VOLUNTEER and self.is_active and not self.opted_out
+
+
+class FormerName(Model):
+    """A name that somebody went by until they were renamed. It may stand in what others wrote, where only who
+    knows it can find it; nobody but themselves is shown it.
+    """
+
+    __tablename__ = "former_name"
+
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(LONGEST_NAME), primary_key=True)
 
 
 def listed() -> ColumnElement[bool]:
@@ -293,8 +318,15 @@ def rename(person: Person, name: str) -> None:
     must_be_known(person)
     if person.name == name:
         return
+    db.session.merge(FormerName(person_id=person.id, name=person.name))
     call(person, name)
     audit.note(Action.PERSON_CHANGED, person_id=person.id, details={"changed": ["name"]})
+
+
+def former_names(person: Person) -> list[str]:
+    """The names somebody went by before this one."""
+    names = select(FormerName.name).where(FormerName.person_id == person.id, FormerName.name != person.name)
+    return list(db.session.scalars(names.order_by(FormerName.name)))
 
 
 def call(person: Person, name: str) -> None:
