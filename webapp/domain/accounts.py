@@ -176,9 +176,9 @@ def _free_book_no() -> int:
     return db.session.scalar(gap) or 1
 
 
-def add_people(people: Sequence[tuple[int, str, Role]]) -> int:
-    """Add those of some people, each a book number, a good name and a role, whose number is nobody's yet; how
-    many that were.
+def add_people(people: Sequence[tuple[int, str, Role, bool]]) -> int:
+    """Add those of some people, each a book number, a good name, a role and whether the account is on, whose
+    number is nobody's yet; how many that were.
     """
     one_at_a_time("giving out book numbers")
     taken = set(db.session.scalars(select(Person.book_no).where(Person.book_no.in_([each[0] for each in people]))))
@@ -187,17 +187,18 @@ def add_people(people: Sequence[tuple[int, str, Role]]) -> int:
     with together():
         insert_rows(Person.__table__, [{name: getattr(person, name) for name in columns} for person in added])
     _enter(added)
+    audit.note_each(Action.DEACTIVATED, {person.id: {} for person in added if not person.is_active})
     return len(added)
 
 
-def _new(book_no: int, name: str, role: Role) -> Person:
+def _new(book_no: int, name: str, role: Role, is_active: bool = True) -> Person:
     return Person(
         id=uuid4(),
         book_no=book_no,
         name=name,
         search_name=fold(name),
         role=role,
-        is_active=True,
+        is_active=is_active,
         opted_out=False,
         session_no=1,
         card_no=1,

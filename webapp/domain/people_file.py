@@ -29,18 +29,20 @@ T = TypeVar("T")
 
 LARGEST_FILE = 1_000_000  # bytes: some 40,000 people
 REQUIRED = ("book_no", "name")
-OPTIONAL = ("role",)
+OPTIONAL = ("role", "active")
+ACTIVE = {"yes": True, "no": False, "": None}
 TOGETHER = 200  # people in one transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One good row: somebody as the file has them. ``role`` is nothing where it does not say."""
+    """One good row: somebody as the file has them. ``role`` and ``is_active`` are nothing where it does not say."""
 
     line: int
     book_no: int
     name: str
     role: Role | None
+    is_active: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,12 @@ class Known:
     @property
     def differs(self) -> bool:
         """Whether the file says something else of them than what is kept, and stays."""
-        return self.row.name != self.person.name or self.row.role not in (None, self.person.role)
+        row, person = self.row, self.person
+        return (
+            row.name != person.name
+            or row.role not in (None, person.role)
+            or row.is_active not in (None, person.is_active)
+        )
 
 
 @dataclass
@@ -68,9 +75,9 @@ class Preview:
 def preview(content: bytes) -> Preview:
     """What a CSV file of people would do; nothing is stored.
 
-    Columns ``book_no``, ``name`` and, where it is given, ``role``, in any order; UTF-8 with or without a byte
-    order mark; between the cells commas, semicolons or tabs. Raises :class:`InvalidError` where the file is
-    larger than :data:`LARGEST_FILE` or cannot be read as such a table at all.
+    Columns ``book_no``, ``name`` and, where they are given, ``role`` and ``active``, in any order; UTF-8 with or
+    without a byte order mark; between the cells commas, semicolons or tabs. Raises :class:`InvalidError` where the file
+    is larger than :data:`LARGEST_FILE` or cannot be read as such a table at all.
     """
     found = Preview()
     rows = []
@@ -106,7 +113,7 @@ def begin(found: Preview, *, by: Person, title: str, keep_good: bool = False) ->
     job = jobs.add(Kind.PEOPLE_IMPORT, by=by, total=len(found.new), params={"title": title})
     job.tell(new_people=0, unchanged=len(found.known), bad=len(found.problems))
     for part, some in enumerate(_slices(found.new, TOGETHER)):
-        people = [(row.book_no, row.name, row.role) for row in some]
+        people = [(row.book_no, row.name, row.role, row.is_active is not False) for row in some]
         db.session.add(Upload(job_id=job.id, part=part, content=json.dumps(people, ensure_ascii=False).encode()))
     db.session.flush()
     return job
@@ -121,7 +128,8 @@ def store(job: Job) -> bool:
     upload = db.session.get(Upload, (job.id, part))
     if upload is None:
         raise InvalidError("The file is not here any more. Choose it again; who was added stays.")
-    people = [(book_no, name, Role(role or Role.VOLUNTEER)) for book_no, name, role in json.loads(upload.content)]
+    rows = json.loads(upload.content)
+    people = [(book_no, name, Role(role or Role.VOLUNTEER), is_active) for book_no, name, role, is_active in rows]
     new = accounts.add_people(people)  # others may have been added meanwhile
     db.session.delete(upload)
     job.add(new_people=new, unchanged=len(people) - new)
@@ -193,7 +201,7 @@ def _header(table: "Reader") -> list[str]:
     if missing:
         raise InvalidError(f"The first line must name the columns book_no, name and role; missing: {_listed(missing)}.")
     if unknown:
-        raise InvalidError(f"Unknown column(s): {_listed(unknown)}. There are book_no, name and role.")
+        raise InvalidError(f"Unknown column(s): {_listed(unknown)}. There are book_no, name, role and active.")
     if twice:
         raise InvalidError(f"Column(s) named twice: {_listed(twice)}.")
     return columns
@@ -210,4 +218,8 @@ def _row(line: int, columns: Sequence[str], cells: Sequence[str]) -> Row:
     role = row.get("role", "").lower()
     if role and role not in list(Role):
         raise InvalidError(f"role is “{role[:20]}”; it must be one of {', '.join(Role)}, or empty.")
-    return Row(line, parse_book_no(row["book_no"]), clean_name(row["name"]), Role(role) if role else None)
+    active = row.get("active", "").lower()
+    if active not in ACTIVE:
+        raise InvalidError(f"active is “{active[:20]}”; it must be yes or no, or empty.")
+    who = parse_book_no(row["book_no"]), clean_name(row["name"])
+    return Row(line, *who, Role(role) if role else None, ACTIVE[active])
