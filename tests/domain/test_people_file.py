@@ -63,6 +63,7 @@ def test_files_as_programs_write_them(context: None, content: bytes) -> None:
         ("103,Asha,,,", "5 of 4 columns"),
         ("100,Asha,,", "on line 2 already"),
         ('103,"Asha"x,', "not readable as CSV"),
+        ('"103,Asha,', "is not closed on this line"),
     ],
 )
 def test_a_bad_line_is_told_with_its_number_and_the_rest_is_read(context: None, line: str, reason: str) -> None:
@@ -82,7 +83,7 @@ def test_a_bad_line_is_told_with_its_number_and_the_rest_is_read(context: None, 
         (b"book_no,name,name\n", "named twice: name"),
         (b"PK\x03\x04\x14\x00\xff\xfe", "not UTF-8"),
         ("book_no,name\n1,José\n".encode("latin-1"), "not UTF-8"),
-        (b"\x00" * 500_000, "cannot be read"),
+        (b"\x00" * 500_000, "first line is not readable"),
         (b"x" * (LARGEST_FILE + 1), "at most 1,000,000 fit"),
     ],
 )

@@ -3,25 +3,20 @@
 Only the file is looked at here; what the database says of its rows is for :mod:`webapp.domain.imports`.
 """
 
-import csv
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache, partial
-from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from webapp.domain import cells as csv_cells
 from webapp.domain.accounts import clean_name, parse_book_no
 from webapp.domain.camps import clean_label
 from webapp.domain.errors import InvalidError
 from webapp.domain.records import CampRole, State
-
-if TYPE_CHECKING:
-    from _csv import Reader as CsvReader
 
 EARLIEST_YEAR = 1900
 REQUIRED = ("book_no", "name", "camp", "camp_date")
@@ -97,15 +92,8 @@ class Reader:
 
     def __init__(self, chunks: Iterable[bytes], form: Form | None = None, place: Place | None = None) -> None:
         self._lines = _Lines(chunks, place or Place())
-        source: Iterator[str] = iter(self._lines)
-        if form:
-            self._table = csv.reader(source, delimiter=form.separator, strict=True)
-            self.form = form
-            return
-        first = next(source, "")
-        separator = max(SEPARATORS, key=first.count)
-        self._table = csv.reader(chain([first], source), delimiter=separator, strict=True)
-        self.form = Form(_header(self._table), separator)
+        self._texts = iter(self._lines)
+        self.form = form or _form(next(self._texts, ""))
 
     @property
     def place(self) -> Place:
@@ -113,19 +101,12 @@ class Reader:
         return Place(self._lines.at, self._lines.number)
 
     def __iter__(self) -> Iterator[Entry | Problem]:
-        while True:
-            line = self._lines.number + 1
+        for text in self._texts:
+            line = self._lines.number
             try:
-                cells = next(self._table)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield Problem(line, f"not readable as CSV: {error}.")
-                continue
-            if not any(cell.strip() for cell in cells):
-                continue
-            try:
-                yield _entry(line, self.form.columns, cells)
+                cells = csv_cells.split(text, self.form.separator)
+                if any(cell.strip() for cell in cells):
+                    yield _entry(line, self.form.columns, cells)
             except InvalidError as error:
                 yield Problem(line, str(error))
 
@@ -193,13 +174,19 @@ def not_text(line: int) -> InvalidError:
     return InvalidError(f"The file is not UTF-8 text (first noticed near line {line}). {SAVE_AS}")
 
 
-def _header(table: "CsvReader") -> list[str]:
+def _form(header: str) -> Form:
+    separator = separator_of(header)
     try:
-        columns = [name.strip() for name in next(table, [])]
-    except csv.Error as error:
-        raise InvalidError(f"The header cannot be read: {error}.") from None
+        columns = [name.strip().lower() for name in csv_cells.split(header, separator)]
+    except InvalidError as error:
+        raise InvalidError(f"The first line is {error}") from None
     _check_header(columns)
-    return columns
+    return Form(columns, separator)
+
+
+def separator_of(header: str) -> str:
+    """What stands between two cells, by the line that names the columns."""
+    return max(SEPARATORS, key=header.count)
 
 
 def _check_header(columns: Sequence[str]) -> None:
@@ -221,10 +208,11 @@ def _entry(line: int, columns: Sequence[str], cells: Sequence[str]) -> Entry:
         raise InvalidError(f"it has {len(cells)} of {len(columns)} columns.")
     row = {column: csv_cells.plain(cell.strip()) for column, cell in zip(columns, cells, strict=True)}
     attended = row.get("attended") or "yes"
-    if attended not in STATES:
+    state = STATES.get(attended.lower())
+    if state is None:
         raise InvalidError(f"attended is “{attended[:20]}”; it must be one of {', '.join(STATES)}.")
     camp_role = row.get("camp_role") or CampRole.VOLUNTEER
-    if camp_role not in list(CampRole):
+    if camp_role.lower() not in list(CampRole):
         raise InvalidError(f"camp_role is “{camp_role[:20]}”; it must be one of {', '.join(CampRole)}.")
     return Entry(
         line=line,
@@ -233,8 +221,8 @@ def _entry(line: int, columns: Sequence[str], cells: Sequence[str]) -> Entry:
         site=_label(row["site"], "site") if row.get("site") else "",
         camp=_label(row["camp"], "camp"),
         camp_date=parse_date(row["camp_date"]),
-        camp_role=CampRole(camp_role),
-        state=STATES[attended],
+        camp_role=CampRole(camp_role.lower()),
+        state=state,
     )
 
 

@@ -4,12 +4,11 @@ Somebody whose book number is known already stays as they are, name and account 
 people come in, not how those who are here are changed.
 """
 
-import csv
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import select
 
@@ -19,11 +18,8 @@ from webapp.domain import cells as csv_cells
 from webapp.domain.accounts import Person, Role, clean_name, parse_book_no
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.history_file import SEPARATORS, Problem
+from webapp.domain.history_file import Problem, separator_of
 from webapp.domain.jobs import Job, Kind, Upload
-
-if TYPE_CHECKING:
-    from _csv import Reader
 
 T = TypeVar("T")
 
@@ -155,26 +151,17 @@ def _slices(of: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def _rows(content: bytes) -> Iterator[Row | Problem]:
-    text = _text(content)
-    first = text.partition("\n")[0]
-    separator = max(SEPARATORS, key=first.count)
-    table = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
-    columns = _header(table)
-    while True:
-        line = table.line_num + 1
+    lines = StringIO(_text(content), newline="")
+    first = next(lines, "")
+    separator = separator_of(first)
+    columns = _header(first, separator)
+    for number, line in enumerate(lines, start=2):
         try:
-            cells = next(table)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Problem(line, f"not readable as CSV: {error}.")
-            continue
-        if not any(cell.strip() for cell in cells):
-            continue
-        try:
-            yield _row(line, columns, cells)
+            cells = csv_cells.split(line, separator)
+            if any(cell.strip() for cell in cells):
+                yield _row(number, columns, cells)
         except InvalidError as error:
-            yield Problem(line, str(error))
+            yield Problem(number, str(error))
 
 
 def _text(content: bytes) -> str:
@@ -188,11 +175,11 @@ def _text(content: bytes) -> str:
         ) from None
 
 
-def _header(table: "Reader") -> list[str]:
+def _header(line: str, separator: str) -> list[str]:
     try:
-        columns = [name.strip().lower() for name in next(table, [])]
-    except csv.Error as error:
-        raise InvalidError(f"The first line cannot be read: {error}.") from None
+        columns = [name.strip().lower() for name in csv_cells.split(line, separator)]
+    except InvalidError as error:
+        raise InvalidError(f"The first line is {error}") from None
     if not any(columns):
         raise InvalidError("The file is empty: its first line must name the columns.")
     missing = [name for name in REQUIRED if name not in columns]
