@@ -5,20 +5,18 @@ people come in, not how those who are here are changed.
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from typing import TypeVar
 
 from sqlalchemy import select
 
 from webapp.database import db
 from webapp.domain import accounts, audit, jobs
-from webapp.domain import cells as csv_cells
 from webapp.domain.accounts import Person, Role, clean_name, parse_book_no
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.history_file import Problem, separator_of
+from webapp.domain.history_file import Lines, Place, Problem, form_of, row_of
 from webapp.domain.jobs import Job, Kind, Upload
 
 T = TypeVar("T")
@@ -151,57 +149,19 @@ def _slices(of: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def _rows(content: bytes) -> Iterator[Row | Problem]:
-    lines = StringIO(_text(content), newline="")
-    first = next(lines, "")
-    separator = separator_of(first)
-    columns = _header(first, separator)
+    if len(content) > LARGEST_FILE:
+        raise InvalidError(f"The file has {len(content):,} bytes; at most {LARGEST_FILE:,} fit. Cut it into several.")
+    lines = iter(Lines([content], Place()))
+    form = form_of(next(lines, ""), REQUIRED, OPTIONAL)
     for number, line in enumerate(lines, start=2):
         try:
-            cells = csv_cells.split(line, separator)
-            if any(cell.strip() for cell in cells):
-                yield _row(number, columns, cells)
+            if row := row_of(line, form):
+                yield _row(number, row)
         except InvalidError as error:
             yield Problem(number, str(error))
 
 
-def _text(content: bytes) -> str:
-    if len(content) > LARGEST_FILE:
-        raise InvalidError(f"The file has {len(content):,} bytes; at most {LARGEST_FILE:,} fit. Cut it into several.")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidError(
-            "The file is not UTF-8 text. In Excel, save it as “CSV UTF-8 (comma delimited)” and try again."
-        ) from None
-
-
-def _header(line: str, separator: str) -> list[str]:
-    try:
-        columns = [name.strip().lower() for name in csv_cells.split(line, separator)]
-    except InvalidError as error:
-        raise InvalidError(f"The first line is {error}") from None
-    if not any(columns):
-        raise InvalidError("The file is empty: its first line must name the columns.")
-    missing = [name for name in REQUIRED if name not in columns]
-    unknown = [name for name in columns if name not in REQUIRED + OPTIONAL]
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if missing:
-        raise InvalidError(f"The first line must name the columns book_no, name and role; missing: {_listed(missing)}.")
-    if unknown:
-        raise InvalidError(f"Unknown column(s): {_listed(unknown)}. There are book_no, name, role and active.")
-    if twice:
-        raise InvalidError(f"Column(s) named twice: {_listed(twice)}.")
-    return columns
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(name[:40] or "(no name)" for name in names[:5])
-
-
-def _row(line: int, columns: Sequence[str], cells: Sequence[str]) -> Row:
-    if len(cells) != len(columns):
-        raise InvalidError(f"it has {len(cells)} of {len(columns)} columns.")
-    row = {column: csv_cells.plain(cell.strip()) for column, cell in zip(columns, cells, strict=True)}
+def _row(line: int, row: Mapping[str, str]) -> Row:
     role = row.get("role", "").lower()
     if role and role not in list(Role):
         raise InvalidError(f"role is “{role[:20]}”; it must be one of {', '.join(Role)}, or empty.")
