@@ -10,7 +10,19 @@ from flask import has_request_context, request
 from sqlalchemy import Connection, Engine, event
 
 # What the organisation knows. What follows from it (standings), and what only carries work (jobs), is not here.
-KEPT = {"person", "site", "camp", "attendance", "closing", "badge", "definition", "award", "revocation", "setting"}
+KEPT = {
+    "person",
+    "former_name",
+    "site",
+    "camp",
+    "attendance",
+    "closing",
+    "badge",
+    "definition",
+    "award",
+    "revocation",
+    "setting",
+}
 CHANGE = re.compile(r'\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+"?(\w+)', re.IGNORECASE)
 PASSING_OF_DAYS = "SET recent_from"  # of the last twelve months, which end with today
 

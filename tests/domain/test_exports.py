@@ -13,8 +13,20 @@ from tests import factories, state
 from tests.conftest import SUNDAY, People
 from webapp import clock
 from webapp.database import db, is_sqlite, writing
-from webapp.domain import accounts, attendance, calendar, camps, cells, exports, history_file, imports
-from webapp.domain.accounts import Person
+from webapp.domain import (
+    accounts,
+    attendance,
+    calendar,
+    camps,
+    cells,
+    exports,
+    history_file,
+    imports,
+    people_file,
+    settling,
+)
+from webapp.domain.accounts import Person, Role
+from webapp.domain.audit import Action, Entry
 from webapp.domain.camps import Camp, Site, first_of_recent
 from webapp.domain.records import Attendance, CampRole
 
@@ -135,6 +147,27 @@ def test_the_site_is_named_where_it_must_be(people: People) -> None:
     assert [row[2] for row in rows_of(exported())] == ["site", "Hosur", "Main site"] or [
         row[2] for row in rows_of(exported())
     ] == ["site", "Main site", "Hosur"]
+
+
+def test_people_come_back_as_they_were(people: People) -> None:
+    """Into an empty installation, formulas and who is switched off too; into the same one, nobody is changed."""
+    for name in (FORMULA, "'-1", "''Quoted"):
+        factories.person(name)
+    before = list(exports.people())
+    file = "".join(cells.file_of(exports.PEOPLE, before))
+    assert f"'{FORMULA}" in file
+    again = people_file.preview(file.encode())
+    assert (again.new, again.problems) == ([], [])
+    assert [each.row.name for each in again.known if each.differs] == []
+    empty()
+    admin = factories.person("First Admin", book_no=1_000, role=Role.ADMIN)
+    with writing():
+        people_file.begin(people_file.preview(file.encode()), by=admin, title="people.csv")
+    factories.do_jobs()
+    assert list(exports.people()) == [*before, (1_000, "First Admin", "admin", "yes")]
+    assert list(settling.differences()) == []
+    off = select(Entry.action).join(Person, Person.id == Entry.person_id).where(Person.name == "Nobody Now")
+    assert set(db.session.scalars(off)) == {Action.PERSON_ADDED, Action.DEACTIVATED}
 
 
 def test_people_are_exported_with_role_and_whether_they_are_active(people: People) -> None:

@@ -98,7 +98,7 @@ def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
         ("7,Asha,,Camp,2026-04-05,,yes,more", "it has 8 of 7 columns"),
         ("7,Asha,,Camp,2026-04-19,,yes", "2026-04-19 is in the future"),
         ("7,Asha,,Camp,2037-01-01,,expected", "2037-01-01 is more than 10 years ahead"),
-        ('7,"Asha,,Camp,2026-04-05,,', "not readable as CSV"),
+        ('7,"Asha,,Camp,2026-04-05,,', 'not readable as CSV: a quote (") is not closed on this line'),
     ],
 )
 def test_a_bad_row_is_named_and_nothing_stored(tmp_path: Path, row: str, reason: str) -> None:

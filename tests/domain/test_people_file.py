@@ -52,20 +52,22 @@ def test_files_as_programs_write_them(context: None, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("x,Asha,", "“x” is not a book number"),
-        ("0,Asha,", "“0” is not a book number"),
-        ("103,,", "A name is needed"),
-        ("103," + "x" * 121 + ",", "at most 120"),
-        ("103,A\x00B,", "cannot be shown"),
-        ("103,Asha,boss", "must be one of volunteer, coordinator, admin"),
-        ("103,Asha", "2 of 3 columns"),
-        ("103,Asha,,", "4 of 3 columns"),
-        ("100,Asha,", "on line 2 already"),
+        ("x,Asha,,", "“x” is not a book number"),
+        ("0,Asha,,", "“0” is not a book number"),
+        ("103,,,", "A name is needed"),
+        ("103," + "x" * 121 + ",,", "at most 120"),
+        ("103,A\x00B,,", "cannot be shown"),
+        ("103,Asha,boss,", "must be one of volunteer, coordinator, admin"),
+        ("103,Asha,,maybe", "must be yes or no"),
+        ("103,Asha", "2 of 4 columns"),
+        ("103,Asha,,,", "5 of 4 columns"),
+        ("100,Asha,,", "on line 2 already"),
         ('103,"Asha"x,', "not readable as CSV"),
+        ('"103,Asha,', "is not closed on this line"),
     ],
 )
 def test_a_bad_line_is_told_with_its_number_and_the_rest_is_read(context: None, line: str, reason: str) -> None:
-    found = preview(f"book_no,name,role\n100,First,\n{line}\n104,Last,\n".encode())
+    found = preview(f"book_no,name,role,active\n100,First,,\n{line}\n104,Last,,\n".encode())
     assert [row.book_no for row in found.new] == [100, 104]
     assert [problem.line for problem in found.problems] == [3]
     assert reason in found.problems[0].reason
@@ -81,7 +83,7 @@ def test_a_bad_line_is_told_with_its_number_and_the_rest_is_read(context: None, 
         (b"book_no,name,name\n", "named twice: name"),
         (b"PK\x03\x04\x14\x00\xff\xfe", "not UTF-8"),
         ("book_no,name\n1,José\n".encode("latin-1"), "not UTF-8"),
-        (b"\x00" * 500_000, "cannot be read"),
+        (b"\x00" * 500_000, "first line is not readable"),
         (b"x" * (LARGEST_FILE + 1), "at most 1,000,000 fit"),
     ],
 )

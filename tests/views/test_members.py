@@ -324,11 +324,14 @@ def test_somebody_takes_along_what_is_kept_of_them_and_of_nobody_else(
         attendance.mark_present(people.volunteer, camps.past, by=people.coordinator)
         attendance.excuse(people.volunteer, camps.today, by=people.coordinator, reason="has a fever")
         attendance.mark_present(people.other, camps.today, by=people.volunteer)
+        for name in ("Asha Menon", "Asha Rao"):
+            accounts.rename(people.volunteer, name)
     response = as_(people.volunteer).post("/account/data")
     assert response.mimetype == "application/json"
     assert "attachment" in response.headers["Content-Disposition"]
     found = json.loads(response.text)
     assert found["profile"]["name"] == "Asha Rao"
+    assert found["profile"]["former_names"] == ["Asha Menon"]
     assert [(each["camp"], each["state"], each["reason"]) for each in found["attendance"]] == [
         ("Past camp", "present", None),
         ("Camp of today", "excused", "has a fever"),
@@ -357,12 +360,21 @@ def test_the_site_is_named_where_there_are_several(app: Flask, as_: As, people: 
 
 
 def test_forgetting_somebody_says_what_it_means_and_asks_for_their_number(
-    app: Flask, admin: FlaskClient, people: People
+    app: Flask, admin: FlaskClient, people: People, camps: Camps
 ) -> None:
     page = f"{OFFICE}/{people.volunteer.id}"
     asked = admin.get(f"{page}/anonymise").text
-    for said in ("Former volunteer", "for good", "figures of camps stay true", "backups"):
+    for said in ("Former volunteer", "for good", "figures of camps stay true", "backups", "“Asha is ill”"):
         assert said in asked
+    assert "part of the name</h2>" not in asked
+    with app.app_context(), writing():
+        attendance.excuse(people.other, camps.past, by=people.coordinator, reason="drives Asha home")
+    asked = admin.get(f"{page}/anonymise").text
+    assert "1 excuse has a part of the name" in asked
+    place = f"/roll-call/{camps.past.id}/people/{people.other.id}"
+    assert f'href="{place}"' in asked
+    admin.post(place, data={"state": "excused", "reason": "drives a friend home"})
+    assert "part of the name</h2>" not in admin.get(f"{page}/anonymise").text
     refused = admin.post(f"{page}/anonymise", data={"book_no": str(people.other.book_no)})
     assert refused.status_code == 422
     assert "not the book number of Asha Rao" in refused.text

@@ -8,7 +8,21 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 from anyascii import anyascii
-from sqlalchemy import CheckConstraint, Select, String, Uuid, and_, bindparam, case, cast, func, or_, select, true
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Select,
+    String,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, aliased, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -72,6 +86,17 @@ class Person(Model):
         and export of a leaderboard goes by what :mod:`webapp.domain.standings` keeps of this.
         """
         return self.role is Role.VOLUNTEER and self.is_active and not self.opted_out
+
+
+class FormerName(Model):
+    """A name that somebody went by until they were renamed. It may stand in what others wrote, where only who
+    knows it can find it; nobody but themselves is shown it.
+    """
+
+    __tablename__ = "former_name"
+
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(LONGEST_NAME), primary_key=True)
 
 
 def listed() -> ColumnElement[bool]:
@@ -151,9 +176,9 @@ def _free_book_no() -> int:
     return db.session.scalar(gap) or 1
 
 
-def add_people(people: Sequence[tuple[int, str, Role]]) -> int:
-    """Add those of some people, each a book number, a good name and a role, whose number is nobody's yet; how
-    many that were.
+def add_people(people: Sequence[tuple[int, str, Role, bool]]) -> int:
+    """Add those of some people, each a book number, a good name, a role and whether the account is on, whose
+    number is nobody's yet; how many that were.
     """
     one_at_a_time("giving out book numbers")
     taken = set(db.session.scalars(select(Person.book_no).where(Person.book_no.in_([each[0] for each in people]))))
@@ -162,17 +187,18 @@ def add_people(people: Sequence[tuple[int, str, Role]]) -> int:
     with together():
         insert_rows(Person.__table__, [{name: getattr(person, name) for name in columns} for person in added])
     _enter(added)
+    audit.note_each(Action.DEACTIVATED, {person.id: {} for person in added if not person.is_active})
     return len(added)
 
 
-def _new(book_no: int, name: str, role: Role) -> Person:
+def _new(book_no: int, name: str, role: Role, is_active: bool = True) -> Person:
     return Person(
         id=uuid4(),
         book_no=book_no,
         name=name,
         search_name=fold(name),
         role=role,
-        is_active=True,
+        is_active=is_active,
         opted_out=False,
         session_no=1,
         card_no=1,
@@ -293,8 +319,15 @@ def rename(person: Person, name: str) -> None:
     must_be_known(person)
     if person.name == name:
         return
+    db.session.merge(FormerName(person_id=person.id, name=person.name))
     call(person, name)
     audit.note(Action.PERSON_CHANGED, person_id=person.id, details={"changed": ["name"]})
+
+
+def former_names(person: Person) -> list[str]:
+    """The names somebody went by before this one."""
+    names = select(FormerName.name).where(FormerName.person_id == person.id, FormerName.name != person.name)
+    return list(db.session.scalars(names.order_by(FormerName.name)))
 
 
 def call(person: Person, name: str) -> None:

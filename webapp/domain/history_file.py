@@ -3,25 +3,20 @@
 Only the file is looked at here; what the database says of its rows is for :mod:`webapp.domain.imports`.
 """
 
-import csv
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache, partial
-from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from webapp.domain import cells as csv_cells
 from webapp.domain.accounts import clean_name, parse_book_no
 from webapp.domain.camps import clean_label
 from webapp.domain.errors import InvalidError
 from webapp.domain.records import CampRole, State
-
-if TYPE_CHECKING:
-    from _csv import Reader as CsvReader
 
 EARLIEST_YEAR = 1900
 REQUIRED = ("book_no", "name", "camp", "camp_date")
@@ -96,16 +91,9 @@ class Reader:
     """
 
     def __init__(self, chunks: Iterable[bytes], form: Form | None = None, place: Place | None = None) -> None:
-        self._lines = _Lines(chunks, place or Place())
-        source: Iterator[str] = iter(self._lines)
-        if form:
-            self._table = csv.reader(source, delimiter=form.separator, strict=True)
-            self.form = form
-            return
-        first = next(source, "")
-        separator = max(SEPARATORS, key=first.count)
-        self._table = csv.reader(chain([first], source), delimiter=separator, strict=True)
-        self.form = Form(_header(self._table), separator)
+        self._lines = Lines(chunks, place or Place())
+        self._texts = iter(self._lines)
+        self.form = form or form_of(next(self._texts, ""), REQUIRED, OPTIONAL)
 
     @property
     def place(self) -> Place:
@@ -113,19 +101,11 @@ class Reader:
         return Place(self._lines.at, self._lines.number)
 
     def __iter__(self) -> Iterator[Entry | Problem]:
-        while True:
-            line = self._lines.number + 1
+        for text in self._texts:
+            line = self._lines.number
             try:
-                cells = next(self._table)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield Problem(line, f"not readable as CSV: {error}.")
-                continue
-            if not any(cell.strip() for cell in cells):
-                continue
-            try:
-                yield _entry(line, self.form.columns, cells)
+                if row := row_of(text, self.form):
+                    yield _entry(line, row)
             except InvalidError as error:
                 yield Problem(line, str(error))
 
@@ -159,14 +139,18 @@ def must_be_text(start: bytes) -> None:
             raise InvalidError(f"This is {kind}, not a CSV file. {SAVE_AS}")
 
 
-class _Lines:
-    """The lines of a file as text; ``at`` and ``number`` say how many bytes and lines were given out."""
+class Lines:
+    """The lines of a UTF-8 file as text; ``at`` and ``number`` say how many bytes and lines were given out.
+
+    While they are read, :class:`InvalidError` is raised for what is no text, or no end of a line.
+    """
 
     def __init__(self, chunks: Iterable[bytes], place: Place) -> None:
         self._chunks = chunks
         self.at, self.number = place.at, place.lines
 
     def __iter__(self) -> Iterator[str]:
+        """The lines with their ends."""
         for line in self._split():
             content = line if self.at else line.removeprefix(BOM_UTF8)
             self.at += len(line)
@@ -193,38 +177,52 @@ def not_text(line: int) -> InvalidError:
     return InvalidError(f"The file is not UTF-8 text (first noticed near line {line}). {SAVE_AS}")
 
 
-def _header(table: "CsvReader") -> list[str]:
+def form_of(header: str, required: Sequence[str], optional: Sequence[str]) -> Form:
+    """How a file is written, by its first line.
+
+    Raises :class:`InvalidError` where that does not name the columns, each once and no others.
+    """
+    separator = max(SEPARATORS, key=header.count)
     try:
-        columns = [name.strip() for name in next(table, [])]
-    except csv.Error as error:
-        raise InvalidError(f"The header cannot be read: {error}.") from None
-    _check_header(columns)
-    return columns
-
-
-def _check_header(columns: Sequence[str]) -> None:
-    unknown = [name for name in columns if name not in REQUIRED + OPTIONAL]
-    missing = [name for name in REQUIRED if name not in columns]
+        columns = [name.strip().lower() for name in csv_cells.split(header, separator)]
+    except InvalidError as error:
+        raise InvalidError(f"The first line is {error}") from None
+    known = [*required, *optional]
+    unknown = [name for name in columns if name not in known]
+    missing = [name for name in required if name not in columns]
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if not any(columns):
         raise InvalidError("The file is empty: its first line must name the columns.")
     if missing:
         raise InvalidError(f"The first line must name the columns; missing: {', '.join(missing)}.")
     if unknown:
-        raise InvalidError(f"Unknown column(s): {', '.join(name[:40] or '(no name)' for name in unknown)}.")
+        shown = ", ".join(name[:40] or "(no name)" for name in unknown[:5])
+        raise InvalidError(f"Unknown column(s): {shown}. There are {', '.join(known)}.")
     if twice:
         raise InvalidError(f"Column(s) named twice: {', '.join(twice)}.")
+    return Form(columns, separator)
 
 
-def _entry(line: int, columns: Sequence[str], cells: Sequence[str]) -> Entry:
-    if len(cells) != len(columns):
-        raise InvalidError(f"it has {len(cells)} of {len(columns)} columns.")
-    row = {column: csv_cells.plain(cell.strip()) for column, cell in zip(columns, cells, strict=True)}
+def row_of(line: str, form: Form) -> dict[str, str]:
+    """What a line has in each column; nothing where all is empty.
+
+    Raises :class:`InvalidError` where the line is no CSV, or has not as many cells as there are columns.
+    """
+    cells = csv_cells.split(line, form.separator)
+    if not any(cell.strip() for cell in cells):
+        return {}
+    if len(cells) != len(form.columns):
+        raise InvalidError(f"it has {len(cells)} of {len(form.columns)} columns.")
+    return {column: csv_cells.plain(cell.strip()) for column, cell in zip(form.columns, cells, strict=True)}
+
+
+def _entry(line: int, row: Mapping[str, str]) -> Entry:
     attended = row.get("attended") or "yes"
-    if attended not in STATES:
+    state = STATES.get(attended.lower())
+    if state is None:
         raise InvalidError(f"attended is “{attended[:20]}”; it must be one of {', '.join(STATES)}.")
     camp_role = row.get("camp_role") or CampRole.VOLUNTEER
-    if camp_role not in list(CampRole):
+    if camp_role.lower() not in list(CampRole):
         raise InvalidError(f"camp_role is “{camp_role[:20]}”; it must be one of {', '.join(CampRole)}.")
     return Entry(
         line=line,
@@ -233,8 +231,8 @@ def _entry(line: int, columns: Sequence[str], cells: Sequence[str]) -> Entry:
         site=_label(row["site"], "site") if row.get("site") else "",
         camp=_label(row["camp"], "camp"),
         camp_date=parse_date(row["camp_date"]),
-        camp_role=CampRole(camp_role),
-        state=STATES[attended],
+        camp_role=CampRole(camp_role.lower()),
+        state=state,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from webapp.database import db
-from webapp.domain import audit, camps
+from webapp.domain import accounts, audit, camps
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Entry
 from webapp.domain.badges import Award, Badge, Revocation
@@ -27,6 +27,7 @@ def of(person: Person) -> dict[str, Any]:
         "profile": {
             "book_no": person.book_no,
             "name": person.name,
+            "former_names": accounts.former_names(person),
             "role": person.role,
             "account_is_on": person.is_active,
             "has_password": person.password_hash is not None,

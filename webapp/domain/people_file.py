@@ -4,43 +4,39 @@ Somebody whose book number is known already stays as they are, name and account 
 people come in, not how those who are here are changed.
 """
 
-import csv
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import select
 
 from webapp.database import db
 from webapp.domain import accounts, audit, jobs
-from webapp.domain import cells as csv_cells
 from webapp.domain.accounts import Person, Role, clean_name, parse_book_no
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.history_file import SEPARATORS, Problem
+from webapp.domain.history_file import Lines, Place, Problem, form_of, row_of
 from webapp.domain.jobs import Job, Kind, Upload
-
-if TYPE_CHECKING:
-    from _csv import Reader
 
 T = TypeVar("T")
 
 LARGEST_FILE = 1_000_000  # bytes: some 40,000 people
 REQUIRED = ("book_no", "name")
-OPTIONAL = ("role",)
+OPTIONAL = ("role", "active")
+ACTIVE = {"yes": True, "no": False, "": None}
 TOGETHER = 200  # people in one transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One good row: somebody as the file has them. ``role`` is nothing where it does not say."""
+    """One good row: somebody as the file has them. ``role`` and ``is_active`` are nothing where it does not say."""
 
     line: int
     book_no: int
     name: str
     role: Role | None
+    is_active: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,12 @@ class Known:
     @property
     def differs(self) -> bool:
         """Whether the file says something else of them than what is kept, and stays."""
-        return self.row.name != self.person.name or self.row.role not in (None, self.person.role)
+        row, person = self.row, self.person
+        return (
+            row.name != person.name
+            or row.role not in (None, person.role)
+            or row.is_active not in (None, person.is_active)
+        )
 
 
 @dataclass
@@ -68,9 +69,9 @@ class Preview:
 def preview(content: bytes) -> Preview:
     """What a CSV file of people would do; nothing is stored.
 
-    Columns ``book_no``, ``name`` and, where it is given, ``role``, in any order; UTF-8 with or without a byte
-    order mark; between the cells commas, semicolons or tabs. Raises :class:`InvalidError` where the file is
-    larger than :data:`LARGEST_FILE` or cannot be read as such a table at all.
+    Columns ``book_no``, ``name`` and, where they are given, ``role`` and ``active``, in any order; UTF-8 with or
+    without a byte order mark; between the cells commas, semicolons or tabs. Raises :class:`InvalidError` where the file
+    is larger than :data:`LARGEST_FILE` or cannot be read as such a table at all.
     """
     found = Preview()
     rows = []
@@ -106,7 +107,7 @@ def begin(found: Preview, *, by: Person, title: str, keep_good: bool = False) ->
     job = jobs.add(Kind.PEOPLE_IMPORT, by=by, total=len(found.new), params={"title": title})
     job.tell(new_people=0, unchanged=len(found.known), bad=len(found.problems))
     for part, some in enumerate(_slices(found.new, TOGETHER)):
-        people = [(row.book_no, row.name, row.role) for row in some]
+        people = [(row.book_no, row.name, row.role, row.is_active is not False) for row in some]
         db.session.add(Upload(job_id=job.id, part=part, content=json.dumps(people, ensure_ascii=False).encode()))
     db.session.flush()
     return job
@@ -121,7 +122,8 @@ def store(job: Job) -> bool:
     upload = db.session.get(Upload, (job.id, part))
     if upload is None:
         raise InvalidError("The file is not here any more. Choose it again; who was added stays.")
-    people = [(book_no, name, Role(role or Role.VOLUNTEER)) for book_no, name, role in json.loads(upload.content)]
+    rows = json.loads(upload.content)
+    people = [(book_no, name, Role(role or Role.VOLUNTEER), is_active) for book_no, name, role, is_active in rows]
     new = accounts.add_people(people)  # others may have been added meanwhile
     db.session.delete(upload)
     job.add(new_people=new, unchanged=len(people) - new)
@@ -147,67 +149,24 @@ def _slices(of: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def _rows(content: bytes) -> Iterator[Row | Problem]:
-    text = _text(content)
-    first = text.partition("\n")[0]
-    separator = max(SEPARATORS, key=first.count)
-    table = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
-    columns = _header(table)
-    while True:
-        line = table.line_num + 1
-        try:
-            cells = next(table)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Problem(line, f"not readable as CSV: {error}.")
-            continue
-        if not any(cell.strip() for cell in cells):
-            continue
-        try:
-            yield _row(line, columns, cells)
-        except InvalidError as error:
-            yield Problem(line, str(error))
-
-
-def _text(content: bytes) -> str:
     if len(content) > LARGEST_FILE:
         raise InvalidError(f"The file has {len(content):,} bytes; at most {LARGEST_FILE:,} fit. Cut it into several.")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidError(
-            "The file is not UTF-8 text. In Excel, save it as “CSV UTF-8 (comma delimited)” and try again."
-        ) from None
+    lines = iter(Lines([content], Place()))
+    form = form_of(next(lines, ""), REQUIRED, OPTIONAL)
+    for number, line in enumerate(lines, start=2):
+        try:
+            if row := row_of(line, form):
+                yield _row(number, row)
+        except InvalidError as error:
+            yield Problem(number, str(error))
 
 
-def _header(table: "Reader") -> list[str]:
-    try:
-        columns = [name.strip().lower() for name in next(table, [])]
-    except csv.Error as error:
-        raise InvalidError(f"The first line cannot be read: {error}.") from None
-    if not any(columns):
-        raise InvalidError("The file is empty: its first line must name the columns.")
-    missing = [name for name in REQUIRED if name not in columns]
-    unknown = [name for name in columns if name not in REQUIRED + OPTIONAL]
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if missing:
-        raise InvalidError(f"The first line must name the columns book_no, name and role; missing: {_listed(missing)}.")
-    if unknown:
-        raise InvalidError(f"Unknown column(s): {_listed(unknown)}. There are book_no, name and role.")
-    if twice:
-        raise InvalidError(f"Column(s) named twice: {_listed(twice)}.")
-    return columns
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(name[:40] or "(no name)" for name in names[:5])
-
-
-def _row(line: int, columns: Sequence[str], cells: Sequence[str]) -> Row:
-    if len(cells) != len(columns):
-        raise InvalidError(f"it has {len(cells)} of {len(columns)} columns.")
-    row = {column: csv_cells.plain(cell.strip()) for column, cell in zip(columns, cells, strict=True)}
+def _row(line: int, row: Mapping[str, str]) -> Row:
     role = row.get("role", "").lower()
     if role and role not in list(Role):
         raise InvalidError(f"role is “{role[:20]}”; it must be one of {', '.join(Role)}, or empty.")
-    return Row(line, parse_book_no(row["book_no"]), clean_name(row["name"]), Role(role) if role else None)
+    active = row.get("active", "").lower()
+    if active not in ACTIVE:
+        raise InvalidError(f"active is “{active[:20]}”; it must be yes or no, or empty.")
+    who = parse_book_no(row["book_no"]), clean_name(row["name"])
+    return Row(line, *who, Role(role) if role else None, ACTIVE[active])

@@ -142,8 +142,16 @@ def anonymise(person_id: UUID) -> ResponseReturnValue:
             with writing():
                 anonymising.anonymise(found)
             flash("The name is gone. What they did is counted still.")
+            if not anonymising.overwrite():
+                flash(
+                    "The database is busy, so that its file may hold the name where nothing is read any more. "
+                    "That is overwritten in time, or with the next person who is anonymised.",
+                    "refused",
+                )
             return _to(found)
-    return render_template("members/anonymise.html", person=found, form=form), 422 if form.errors else 200
+    partly = anonymising.partly_named(found)
+    page = render_template("members/anonymise.html", person=found, form=form, partly=partly, most=SHOWN)
+    return page, 422 if form.errors else 200
 
 
 @blueprint.route("/import", methods=["GET", "POST"])
