@@ -39,6 +39,7 @@ DOMAIN = (
     "backfills",
     "history_file",
     "uploads",
+    "staging",
     "imports",
     "import_jobs",
     "exports",

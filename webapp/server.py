@@ -10,6 +10,7 @@ import resource
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from logging.config import dictConfig
 from pathlib import Path
 from types import FrameType
@@ -51,8 +52,23 @@ def post_fork(server: Any, _worker: object) -> None:
     dictConfig(dict(logs.configuration(_log_format, server.cfg.loglevel)))
 
 
-def post_worker_init(_worker: object) -> None:
+def _ending(wsgi_app: Callable[..., Any]) -> Callable[..., Any]:
+    """gunicorn drops what an application says of its connection: ``Connection: close`` has to be told to it."""
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            if ("Connection", "close") in headers:
+                start_response.__self__.force_close()
+            return start_response(status, headers, *error)
+
+        return wsgi_app(environ, start)
+
+    return answer
+
+
+def post_worker_init(worker: Any) -> None:
     """What is loaded now stays: looking through it again and again for garbage was a tenth of a mark's time."""
+    worker.wsgi.wsgi_app = _ending(worker.wsgi.wsgi_app)
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)

@@ -85,6 +85,8 @@ def test_a_history_is_brought_in_and_taken_out(
     expect(page.get_by_role("row").nth(1)).to_contain_text("302")
     expect(page.get_by_role("row").nth(1)).to_contain_text("write year, month and day as 2026-04-12")
     readable(page)
+    page.locator(".figures dd").evaluate_all("figures => figures.forEach(each => each.textContent = '3,000,000')")
+    readable(page)
     with page.expect_download() as report:
         page.get_by_role("link", name="Download all as CSV").click()
     assert "302," in Path(report.value.path()).read_text("utf-8-sig")

@@ -289,12 +289,12 @@ def test_an_earlier_start_may_make_another_camp_of_the_day_the_one_that_complete
 def test_two_camps_of_one_name_on_one_day_are_refused_in_words(people: People) -> None:
     first, second = factories.camp(0, "Camp"), factories.camp(0, "Other")
     with pytest.raises(ConflictError, match="Camp is on the calendar of that day already"):
-        change(second, name="Camp")
+        change(second, name="camp")
     assert second.name == "Other"
     with writing():
         calendar.cancel_camp(first)
     with pytest.raises(ConflictError, match="already, cancelled; reinstate that one"):
-        factories.camp(0, "Camp")
+        factories.camp(0, "CAMP")
     north = factories.site("North")
     assert factories.camp(0, "Camp", north).site_id == north.id
 
@@ -333,14 +333,17 @@ def test_a_time_zone_that_is_none_is_refused(zone: str) -> None:
         calendar.add_site("North", zone)
 
 
-def test_the_name_of_another_site_is_refused() -> None:
-    site = factories.site("North")
-    with pytest.raises(ConflictError, match="There is a place called North already"), writing():
-        calendar.add_site("North", "Asia/Kolkata")
-    with pytest.raises(ConflictError, match="There is a place called Main site already"), writing():
-        calendar.change_site(site, "Main site", "Asia/Kolkata")
-    db.session.refresh(site)
-    assert site.name == "North"
+@pytest.mark.parametrize("name", ["École", "école", " ÉCOLE "])
+def test_the_name_of_another_site_is_refused_in_whatever_capitals(name: str) -> None:
+    site = factories.site("École")
+    with pytest.raises(ConflictError, match="There is a place called École already"), writing():
+        calendar.add_site(name, "Asia/Kolkata")
+    with pytest.raises(ConflictError, match="There is a place called École already"), writing():
+        calendar.change_site(camps.default_site(), name, "Asia/Kolkata")
+    assert [each.name for each in camps.sites()] == ["Main site", "École"]
+    with writing():
+        calendar.change_site(site, name, "Asia/Kolkata")
+    assert site.name == name.strip()
 
 
 def test_a_time_zone_is_not_changed_under_the_marks_of_today(people: People) -> None:
@@ -414,4 +417,4 @@ def test_status_of_dates_that_are_taken(people: People) -> None:
     with writing():
         calendar.cancel_camp(cancelled)
     dates = [TODAY, other.camp_date, TODAY + timedelta(days=1)]
-    assert calendar.taken(site, "Camp", dates) == {TODAY: Status.CANCELLED, other.camp_date: Status.SCHEDULED}
+    assert calendar.taken(site, "CAMP", dates) == {TODAY: Status.CANCELLED, other.camp_date: Status.SCHEDULED}

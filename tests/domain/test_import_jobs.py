@@ -15,7 +15,7 @@ from webapp.database import db, writing
 from webapp.domain import accounts, calendar, camps, history_file, import_jobs, imports, jobs, settling, uploads
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Entry
-from webapp.domain.camps import Camp
+from webapp.domain.camps import Camp, Site
 from webapp.domain.errors import ConflictError
 from webapp.domain.jobs import Job, Status, Upload
 from webapp.domain.records import Attendance
@@ -99,7 +99,9 @@ def agrees() -> bool:
 
 
 def a_history() -> list[str]:
-    """Runs over several sites and dates, in the order of a year, with people known already among them."""
+    """Runs over several sites and dates, in the order of a year, with people known already among them. Not all
+    write a site and its camps in the same capitals.
+    """
     rows = []
     for week in range(14):
         day = SUNDAY.date() - timedelta(weeks=week)
@@ -107,8 +109,9 @@ def a_history() -> list[str]:
             if (book_no * 7 + week * 5) % 4:
                 said = ("yes", "yes", "yes", "excused", "no")[(book_no + week) % 5]
                 role = "doctor" if (book_no + week) % 9 == 0 else "volunteer"
-                site = ("", "Hosur")[week % 2 if book_no % 3 else 0]
-                rows.append(f"{book_no},Person {book_no},{site},Camp,{day},{role},{said}")
+                site = ("", "HOSUR" if book_no % 5 else "Hosur")[week % 2 if book_no % 3 else 0]
+                camp = "Camp" if book_no % 7 else "CAMP"
+                rows.append(f"{book_no},Person {book_no},{site},{camp},{day},{role},{said}")
     return rows
 
 
@@ -152,10 +155,23 @@ def test_in_batches_it_ends_as_in_one_transaction(
         name: value for name, value in whole.numbers.items() if name != "bad"
     }
     assert (job.done, job.total) == (22, 22)
+    assert (number(Site), number(Camp)) == (2, 5 + 14 + 7)
     assert agrees()
     assert (number(UploadRow), number(Upload)) == (0, 0)
     (entry,) = db.session.scalars(select(Entry).where(Entry.action == Action.IMPORTED))
     assert (entry.by_id, entry.job_id, entry.device) == (admin.id, job.id, worker.DEVICE)
+
+
+def test_one_camp_in_several_capitals_is_stored_once(admin: Person) -> None:
+    """Also where those rows of it that are written alike say something else than the others."""
+    rows = (
+        "7,Asha,North,Camp,2026-04-05,,yes",
+        "7,Asha,north,CAMP,2026-04-05,,yes",
+        "9,Binu,north,CAMP,2026-04-05,,no",
+    )
+    job = stored(text(*rows), admin)
+    assert (job.status, job.found["stored"], job.found["unchanged"]) == (Status.DONE, 2, 1)
+    assert [(camp.site.name, camp.name) for camp in db.session.scalars(select(Camp))] == [("North", "Camp")]
 
 
 @pytest.mark.parametrize("batches", [1, 2, 4, 7])

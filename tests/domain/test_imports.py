@@ -188,6 +188,28 @@ def test_rows_without_a_site_stay_at_the_first_site_whatever_comes_after(tmp_pat
     assert camps.default_site().name == "Main site"
 
 
+def test_a_site_and_its_camps_of_a_day_are_the_same_in_whatever_capitals(tmp_path: Path) -> None:
+    """Those that are here keep their names; new ones are called as the first row has them."""
+    factories.camp(0, "Eye Camp", at=factories.site("École"))
+    there = "ÉCOLE,eye  camp,2026-04-12"
+    rows = [
+        f"7,Asha,{there},,yes",
+        f"8,Binu,{there},,yes",
+        "7,Asha,North,Ärzte,2026-04-05,,",
+        "8,Binu,north,ärzte,2026-04-05,,",
+    ]
+    report = run(put(tmp_path, *rows))
+    assert (report.stored, report.new_camps) == (4, 1)
+    assert [(camp.site.name, camp.name) for camp in db.session.scalars(select(Camp).order_by(Camp.camp_date))] == [
+        ("North", "Ärzte"),
+        ("École", "Eye Camp"),
+    ]
+    assert run(put(tmp_path, *rows)).unchanged == 4
+    with pytest.raises(ImportRefused) as refused:
+        run(put(tmp_path, rows[0], "7,Name,école,EYE CAMP,2026-04-12,,no"))
+    assert "contradicts line 2" in refused.value.problems[0].reason
+
+
 def test_the_first_site_may_be_named_or_not_in_the_same_file(tmp_path: Path) -> None:
     file = put(tmp_path, "7,Asha,,Camp,2026-04-05,,yes", "7,Asha,Main site,Camp,2026-04-05,,excused")
     with pytest.raises(ImportRefused, match="1 bad row"):

@@ -183,10 +183,14 @@ def test_one_larger_than_allowed_is_refused(
 
 def test_only_admins_may_send_much(app: Flask, people: People, as_: As, client: FlaskClient) -> None:
     much = GOOD * 50_000
-    assert send(client, much).location.startswith("/sign-in")
-    assert send(as_(people.coordinator), much).status_code == 403
+    to_sign_in, refused = send(client, much), send(as_(people.coordinator), much)
+    assert to_sign_in.location.startswith("/sign-in")
+    assert refused.status_code == 403
     everywhere_else = as_(people.admin).post("/account", data={"present": "x" * 2_000_000})
     assert everywhere_else.status_code == 413
+    for unread in (to_sign_in, refused, everywhere_else):
+        assert unread.headers["Connection"] == "close"
+    assert "Connection" not in send(as_(people.admin), GOOD).headers
 
 
 def test_what_is_not_there_is_not_found(people: People, as_: As, app: Flask) -> None:
@@ -297,6 +301,7 @@ def test_two_gigabytes_of_zeros_are_refused_at_once(
                 response.begin()
                 page = response.read()
             assert response.status == status
+            assert response.headers["Connection"] == "close"  # nobody sends another request after such a body
             assert said in page
             assert time.monotonic() - began < 5
     assert number_of_jobs(app) == 0

@@ -19,7 +19,7 @@ from webapp.domain import audit, badges, camps, rolls, settling
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Effect, EntryAward
 from webapp.domain.badges import Award
-from webapp.domain.camps import USUAL_START, Camp, Site, Status, clean_label
+from webapp.domain.camps import USUAL_START, Camp, Site, Status, clean_label, folded
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.records import Attendance, State, is_marked
 from webapp.domain.series import MOST_CAMPS
@@ -91,7 +91,8 @@ def change_camp(
         _clean(camp.site, name, [camp_date])
         _must_be_movable(camp)
     name = clean_label(name, "camp")
-    _must_be_free(camp.site_id, name, camp_date, camp.id)
+    if (name, camp_date) != (camp.name, camp.camp_date):
+        _must_be_free(camp.site_id, name, camp_date, camp.id)
     camp.name, camp.camp_date, camp.start_time = name, camp_date, start_time
     after = _facts(camp)
     changed = {fact for fact in after if after[fact] != before[fact]}
@@ -121,10 +122,9 @@ def reinstate_camp(camp: Camp, *, entry_id: UUID | None = None) -> None:
 
 def taken(site: Site, name: str, dates: Collection[date]) -> dict[date, Status]:
     """On which of these dates the site has a camp of that name, and whether it takes place."""
-    query = select(Camp.camp_date, Camp.status).where(
-        Camp.site_id == site.id, Camp.name == name, Camp.camp_date.in_(dates)
-    )
-    return dict(db.session.execute(query).tuples().all())
+    query = select(Camp.camp_date, Camp.status, Camp.name).where(Camp.site_id == site.id, Camp.camp_date.in_(dates))
+    rows = db.session.execute(query).tuples()
+    return {day: status for day, status, other in rows if folded(other) == folded(name)}
 
 
 def number_marked(camp: Camp) -> int:
@@ -147,11 +147,11 @@ def _must_be_movable(camp: Camp) -> None:
 
 
 def _must_be_free(site_id: UUID, name: str, camp_date: date, but: UUID | None = None) -> None:
-    query = select(Camp).where(Camp.site_id == site_id, Camp.camp_date == camp_date, Camp.name == name)
-    twin = db.session.scalar(query)
-    if twin and twin.id != but:
+    of_that_day = db.session.scalars(select(Camp).where(Camp.site_id == site_id, Camp.camp_date == camp_date))
+    twins = (camp for camp in of_that_day if folded(camp.name) == folded(name) and camp.id != but)
+    if twin := next(twins, None):
         cancelled = ", cancelled; reinstate that one" if twin.is_cancelled else ""
-        raise ConflictError(f"{name} is on the calendar of that day already{cancelled}. Nothing was changed.")
+        raise ConflictError(f"{twin.name} is on the calendar of that day already{cancelled}. Nothing was changed.")
 
 
 def _clean(site: Site, name: str, dates: Collection[date]) -> str:
@@ -254,6 +254,7 @@ def add_site(name: str, time_zone: str) -> Site:
     """Add a site. Raises :class:`InvalidError` for a bad name or a time zone that is not in the IANA list,
     :class:`ConflictError` for the name of another.
     """
+    one_at_a_time("settling many people")
     site = camps.add_site(name, time_zone)
     audit.note(Action.SITE_ADDED, details={"site_id": site.id, **_site_facts(site)})
     return site
@@ -268,7 +269,8 @@ def change_site(site: Site, name: str, time_zone: str) -> None:
     one_at_a_time("settling many people")
     db.session.refresh(site)
     name, time_zone = clean_label(name, "place"), camps.clean_time_zone(time_zone)
-    camps.must_be_free(name, site.id)
+    if name != site.name:
+        camps.must_be_free(name, site.id)
     before, today_before = _site_facts(site), site.today
     site.name, site.time_zone = name, time_zone
     after = _site_facts(site)

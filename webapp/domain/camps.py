@@ -151,6 +151,11 @@ def clean_label(text: str, what: str) -> str:
     return label
 
 
+def folded(label: str) -> str:
+    """By what the names of sites, and of one site's camps of one day, are told apart: not by their capitals."""
+    return label.casefold()
+
+
 def parse_time(text: str) -> time:
     """A time of the day written 09:00. Raises :class:`InvalidError` for anything else."""
     if re.fullmatch("[0-9]{2}:[0-9]{2}", text):
@@ -188,10 +193,10 @@ def add_site(name: str, time_zone: str = DEFAULT_TIME_ZONE) -> Site:
 
 
 def must_be_free(name: str, but: UUID | None = None) -> None:
-    """Raises :class:`ConflictError` where another site than ``but`` has this name."""
-    taken = db.session.scalar(select(Site.id).where(Site.name == name))
-    if taken and taken != but:
-        raise ConflictError(f"There is a place called {name} already. Nothing was changed.")
+    """Raises :class:`ConflictError` where another site than ``but`` has this name, in whatever capitals."""
+    for site_id, taken in db.session.execute(select(Site.id, Site.name)):
+        if folded(taken) == folded(name) and site_id != but:
+            raise ConflictError(f"There is a place called {taken} already. Nothing was changed.")
 
 
 def default_site() -> Site:

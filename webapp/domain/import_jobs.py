@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from webapp.database import analyze, db, one_at_a_time
-from webapp.domain import audit, imports, jobs, settling, uploads
+from webapp.domain import audit, imports, jobs, settling, staging, uploads
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError
@@ -68,20 +68,20 @@ def _compare(job: Job, after: int) -> bool:
     if last is None:
         _finish_check(job)
         return False
-    imports.stage_people(job.id, after, last)
-    _, before = imports.number_staged()
+    staging.stage_people(job.id, after, last)
+    _, before = staging.number_staged()
     report = Report()
     imports.refuse_what_cannot_be(report)
     uploads.refuse(job.id, report.problems)
     if report.bad:
-        imports.forget_refused(job.id, after, last)
-    people, rows = imports.number_staged()
+        staging.forget_refused(job.id, after, last)
+    people, rows = staging.number_staged()
     job.add(
         rows=rows,
         bad=report.bad,
         people=people,
-        people_to_come=imports.number_of_new_people(),
-        renamed=imports.number_renamed(),
+        people_to_come=staging.number_of_new_people(),
+        renamed=staging.number_renamed(),
         compared=before,
     )
     found = job.found
@@ -91,8 +91,8 @@ def _compare(job: Job, after: int) -> bool:
 
 
 def _finish_check(job: Job) -> None:
-    imports.stage_places(job.id)
-    job.add(rows=0, people=0, people_to_come=0, renamed=0, camps_to_come=imports.number_of_new_camps())
+    staging.stage_places(job.id)
+    job.add(rows=0, people=0, people_to_come=0, renamed=0, camps_to_come=staging.number_of_new_camps())
     job.done = job.total or 0
 
 
@@ -197,7 +197,7 @@ def carry_out(job: Job) -> bool:
 
 def _begin(job: Job, check_id: UUID) -> bool:
     """Create the sites and camps, and say in the audit trail what is done."""
-    imports.stage_places(check_id)
+    staging.stage_places(check_id)
     report = Report()
     imports.refuse_what_cannot_be(report)
     if report.bad and not job.asked["keep_good"]:
@@ -238,13 +238,13 @@ def _store(job: Job, check_id: UUID, after: int) -> bool:
     if last is None:
         _go_on(job, unfinished=True, clear=True)
         return True
-    imports.stage_people(check_id, after, last)
-    people, _ = imports.number_staged()
+    staging.stage_people(check_id, after, last)
+    people, _ = staging.number_staged()
     report = Report()
     imports.refuse_what_cannot_be(report)  # once more: camps may have been cancelled since
     uploads.refuse(check_id, report.problems)
     if report.bad:
-        imports.forget_refused(check_id, after, last)
+        staging.forget_refused(check_id, after, last)
     imports.take_in(report, _entry(job), {}, known=job.found.get("stored", 0))
     job.add(**{name: number for name, number in report.numbers.items() if name != "new_camps"})
     job.done += people

@@ -8,18 +8,15 @@ does not grow with the file. Nothing is stored unless all rows are good, or the 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
-    Column,
     Date,
-    Integer,
     Select,
-    String,
     Subquery,
     Time,
     and_,
@@ -39,8 +36,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, analyze, clear, copy_rows, db, new_id, one_at_a_time, rows_changed, scratch
-from webapp.domain import audit, badges, calendar, camps, histories, settling
+from webapp.database import Instant, analyze, copy_rows, db, new_id, one_at_a_time, rows_changed
+from webapp.domain import audit, badges, calendar, camps, histories, settling, staging
 from webapp.domain.accounts import Person, Role, fold
 from webapp.domain.attendance import chunks
 from webapp.domain.audit import Action
@@ -49,24 +46,10 @@ from webapp.domain.camps import Camp, Site, Status
 from webapp.domain.errors import DomainError
 from webapp.domain.history_file import Entry, Problem
 from webapp.domain.records import Attendance, CampRole, State, is_marked
-from webapp.domain.uploads import UploadRow
+from webapp.domain.staging import same_camp, staged
 
 SETTLING = "settling many people"  # one at a time
 MOST_PROBLEMS = 10_000  # told one by one; beyond them only their number
-
-# The rows as they came.
-staged = scratch(
-    "staged",
-    Column("line", Integer, primary_key=True),
-    Column("book_no", Integer),
-    Column("name", String),
-    Column("site", String),
-    Column("camp", String),
-    Column("camp_date", Date),
-    Column("camp_role", String),
-    Column("state", String),
-)
-STAGED = ("line", "book_no", "name", "site", "camp", "camp_date", "camp_role", "state")
 
 
 class ImportRefused(DomainError):
@@ -125,7 +108,7 @@ def store(
     one_at_a_time(SETTLING)
     report = Report()
     entry_id = uuid4()
-    _stage(rows, report, read)
+    staging.stage(rows, refuse=report.refuse, read=read)
     refuse_what_cannot_be(report)
     report.problems.sort(key=lambda problem: problem.line)
     if report.bad and not keep_good:
@@ -168,24 +151,6 @@ def take_in(
     report.new_badges += done.new_badges + done.returned_badges
 
 
-def _stage(rows: Iterable[Entry | Problem], report: Report, read: Callable[[int], object]) -> None:
-    clear(staged)
-    default = camps.default_site().name
-
-    def good() -> Iterator[tuple[object, ...]]:
-        for row in rows:
-            read(1)
-            if isinstance(row, Problem):
-                report.refuse(row)
-                continue
-            site = row.site or default
-            role, state = row.camp_role.value, row.state.value
-            yield row.line, row.book_no, row.name, site, row.camp, row.camp_date, role, state
-
-    copy_rows(staged, STAGED, good())
-    analyze(staged)
-
-
 def _refuse_by_calendar(report: Report) -> None:
     """Rows of cancelled camps, marks of camps still to come, and camps too far ahead to be meant."""
     here = camps.default_site()
@@ -196,7 +161,7 @@ def _refuse_by_calendar(report: Report) -> None:
     query = (
         select(staged.c.line, staged.c.camp, staged.c.camp_date, cancelled)
         .outerjoin(Site, Site.name == staged.c.site)
-        .outerjoin(Camp, _same_camp())
+        .outerjoin(Camp, same_camp())
         .where(or_(cancelled, future, staged.c.camp_date > last))
         .order_by(staged.c.line)
     )
@@ -229,10 +194,6 @@ def _refuse_contradictions(report: Report) -> None:
     db.session.execute(delete(staged).where(staged.c.line.in_(select(firsts.c.line).where(others))))
 
 
-def _same_camp() -> ColumnElement[bool]:
-    return and_(Camp.site_id == Site.id, Camp.camp_date == staged.c.camp_date, Camp.name == staged.c.camp)
-
-
 def add_places(report: Report) -> dict[UUID, date]:
     """Create the sites and camps that are not there yet. For each site whose calendar has steps more than
     before: from which date on.
@@ -244,7 +205,7 @@ def add_places(report: Report) -> dict[UUID, date]:
     missing = (
         select(Site.id, staged.c.camp, staged.c.camp_date)
         .join(Site, Site.name == staged.c.site)
-        .where(~exists().where(_same_camp()))
+        .where(~exists().where(same_camp()))
         .distinct()
         .subquery()
     )
@@ -295,13 +256,13 @@ def _add_people(report: Report) -> None:
             (uuid4(), book_no, name, fold(name), Role.VOLUNTEER.value, True, False, 1, 1, now) for book_no, name in some
         )
         copy_rows(Person.__table__, columns, people)
-    report.renamed += number_renamed()
+    report.renamed += staging.number_renamed()
 
 
 def _hold() -> None:
     """Keep everybody else from these people and camps."""
     people = select(Person.id).where(Person.book_no.in_(select(staged.c.book_no))).order_by(Person.id)
-    named = exists().where(staged.c.site == Site.name, _same_camp())
+    named = exists().where(staged.c.site == Site.name, same_camp())
     named_camps = select(Camp.id).join(Site, Site.id == Camp.site_id).where(named)
     # The camps before the people, as everywhere.
     for held in (named_camps.with_for_update(read=True, of=Camp), people.with_for_update(key_share=True)):
@@ -391,70 +352,3 @@ def gone_over(new_dates: Mapping[UUID, date]) -> Select[tuple[UUID]]:
         for site_id, first in new_dates.items()
     ]
     return select(Attendance.person_id).where(or_(false(), *later))
-
-
-# --- staging what was uploaded -------------------------------------------------------------------
-
-
-def stage_people(job_id: UUID, after: int, last: int) -> None:
-    """Stage the uploaded rows of the people whose book numbers come after one, up to another."""
-    _stage_uploaded(
-        select(*_uploaded()).where(UploadRow.job_id == job_id, UploadRow.book_no > after, UploadRow.book_no <= last)
-    )
-
-
-def stage_places(job_id: UUID) -> None:
-    """Stage one uploaded row of every camp."""
-    line, book_no, name, site, *camp, camp_role, state = _uploaded()
-    firsts = [func.min(column) for column in (line, book_no, name)]
-    others = [func.min(column) for column in (camp_role, state)]
-    rows = select(*firsts, site, *camp, *others).where(UploadRow.job_id == job_id).group_by(site, *camp)
-    _stage_uploaded(rows)
-
-
-def number_of_new_camps() -> int:
-    """How many of the staged camps are not there yet."""
-    missing = select(staged.c.site, staged.c.camp, staged.c.camp_date).where(~_camp_is_there()).distinct()
-    return db.session.scalar(select(func.count()).select_from(missing.subquery())) or 0
-
-
-def number_of_new_people() -> int:
-    """How many of the staged people are not there yet."""
-    known = exists().where(Person.book_no == staged.c.book_no)
-    return db.session.scalar(select(func.count(staged.c.book_no.distinct())).where(~known)) or 0
-
-
-def number_renamed() -> int:
-    """How many staged rows name somebody otherwise than is known."""
-    query = select(func.count()).select_from(staged).join(Person, Person.book_no == staged.c.book_no)
-    return db.session.scalar(query.where(Person.name != staged.c.name)) or 0
-
-
-def number_staged() -> tuple[int, int]:
-    """How many people and rows are staged."""
-    people, rows = db.session.execute(select(func.count(staged.c.book_no.distinct()), func.count(staged.c.line))).one()
-    return people, rows
-
-
-def forget_refused(job_id: UUID, after: int, last: int) -> None:
-    """Delete the uploaded rows of these people that are no longer staged."""
-    rows = delete(UploadRow).where(UploadRow.job_id == job_id, UploadRow.book_no > after, UploadRow.book_no <= last)
-    rows_changed(rows.where(UploadRow.line.not_in(select(staged.c.line))))
-
-
-def _uploaded() -> tuple[ColumnElement[Any], ...]:
-    site = case((UploadRow.site == "", camps.default_site().name), else_=UploadRow.site)
-    return (
-        *(UploadRow.line, UploadRow.book_no, UploadRow.name, site),  # type: ignore[return-value]
-        *(UploadRow.camp, UploadRow.camp_date, UploadRow.camp_role, UploadRow.state),
-    )
-
-
-def _stage_uploaded(rows: Select[Any]) -> None:
-    clear(staged)
-    db.session.execute(insert(staged).from_select(STAGED, rows))
-    analyze(staged)
-
-
-def _camp_is_there() -> ColumnElement[bool]:
-    return exists(select(Camp.id).join(Site, Site.id == Camp.site_id).where(Site.name == staged.c.site, _same_camp()))

@@ -1,17 +1,15 @@
 """What holds for the organisation as a whole."""
 
 from functools import cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
-from sqlalchemy import String, delete, select
+from sqlalchemy import String, delete
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp import clock
-from webapp.database import Model, db, one_at_a_time
-from webapp.domain import audit, camps, settling
+from webapp.database import Model, db
+from webapp.domain import audit, camps
 from webapp.domain.audit import Action
-from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.records import Attendance, is_marked
+from webapp.domain.errors import InvalidError
 
 DEFAULT_NAME = "Camp Badges"
 LONGEST_NAME = 60  # characters; it stands in the head of every page and on every card
@@ -89,46 +87,6 @@ def time_zone() -> str:
 def time_zones() -> tuple[str, ...]:
     """The time zones to choose from, by name."""
     return tuple(sorted(zone for zone in available_timezones() if zone.partition("/")[0] in REGIONS))
-
-
-def move_to(zone: str) -> None:
-    """Let the organisation, and with it its first site, live by another IANA time zone.
-
-    Where it is another day there, the camps of that day are held now or not yet, and what was marked at them is
-    settled. Raises :class:`InvalidError` for what is no time zone.
-    """
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        raise InvalidError(f"“{zone[:64]}” is not a time zone such as Asia/Kolkata.") from None
-    site = camps.default_site()
-    if site.time_zone == zone:
-        return
-    one_at_a_time("settling many people")
-    days = sorted({site.today, clock.today(zone)})
-    camps.hold_from(site.id, days[0])
-    before, site.time_zone = site.time_zone, zone
-    db.session.flush()
-    entry_id = audit.note(Action.SETTINGS_CHANGED, details={"time_zone": zone, "before": before})
-    if len(days) > 1:
-        marked = (Attendance.site_id == site.id, Attendance.camp_date.between(days[0], days[-1]), is_marked())
-        settling.settle(select(Attendance.person_id).where(*marked), entry_id=entry_id)
-
-
-def name_place(text: str) -> None:
-    """Give the first site a name of its own.
-
-    Raises :class:`InvalidError` for a bad one, :class:`ConflictError` for another site's.
-    """
-    site, cleaned = camps.default_site(), camps.clean_label(text, "place")
-    if site.name == cleaned:
-        return
-    if cleaned in {other.name for other in camps.sites()}:
-        raise ConflictError(f"There is a place called {cleaned} already.")
-    before, site.name = site.name, cleaned
-    db.session.flush()
-    details = {"site_id": site.id, "before": {"name": before}, "after": {"name": cleaned}}
-    audit.note(Action.SITE_CHANGED, details=details)
 
 
 def _set(key: str, value: str, *, before: str) -> None:

@@ -8,7 +8,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, cast
 from uuid import UUID
 
-from flask import Blueprint, Flask, Request, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Request, Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -77,6 +77,7 @@ def init_app(app: Flask) -> None:
     """Before anything reads what was sent (the check of the CSRF token does)."""
     app.request_class = _Request
     app.before_request(_allow_large_file)
+    app.after_request(_end_connection)
 
 
 def _allow_large_file() -> ResponseReturnValue | None:
@@ -90,6 +91,16 @@ def _allow_large_file() -> ResponseReturnValue | None:
         abort(403)
     request.max_content_length = uploads.MOST_BYTES + FORM
     return None
+
+
+def _end_connection(response: Response) -> Response:
+    """Where a body was refused before it was whole, the rest of it is still to come: what a client sent after it on
+    the same connection would be lost.
+    """
+    is_upload_unread = request.endpoint == "imports.upload" and "form" not in vars(request)
+    if is_upload_unread or response.status_code == 413:
+        response.headers["Connection"] = "close"
+    return response
 
 
 @blueprint.app_template_filter("file_time")

@@ -8,7 +8,7 @@ from flask_wtf import FlaskForm
 from wtforms import Field, SelectField, StringField
 
 from webapp.database import writing
-from webapp.domain import organisation
+from webapp.domain import calendar, camps, organisation
 from webapp.domain.accounts import Role
 from webapp.domain.errors import DomainError
 from webapp.views.security import permits
@@ -44,7 +44,8 @@ def save(form: OrganisationForm) -> bool:
         with writing():
             organisation.rename(form.organisation.data or "")
             field = form.time_zone
-            organisation.move_to(form.time_zone.data or "")
+            site = camps.default_site()
+            calendar.change_site(site, site.name, form.time_zone.data or "")
     except DomainError as error:
         refuse(field, error)
         return False

@@ -171,11 +171,12 @@ def _add_camp(form: CampForm) -> Camp | None:
         field = form.start_time
         at = _time(form.start_time.data or "")
         with writing():
+            site = camps.default_site()
             field = form.place
             if (form.place.data or "").strip():
-                organisations.name_place(form.place.data or "")
+                calendar.change_site(site, form.place.data or "", site.time_zone)
             field = form.camp
-            return calendar.add_camp(camps.default_site(), form.camp.data or "", on, at)
+            return calendar.add_camp(site, form.camp.data or "", on, at)
     except DomainError as error:
         refuse(field, error)
         return None
