@@ -236,16 +236,6 @@ def all_definitions() -> Sequence[Badge]:
     return db.session.scalars(select(Badge).order_by(Badge.criteria_value, Badge.position)).all()
 
 
-def earned(history: History, badges: Iterable[Badge]) -> dict[UUID, HeldCamp]:
-    """The ids of the badges a history reaches, each with the visit that completed it."""
-    reached = {}
-    for badge in badges:
-        visit = history.completed_by(badge.criteria_type, badge.criteria_value)
-        if visit is not None:
-            reached[badge.id] = visit
-    return reached
-
-
 def awards_of(person_id: UUID) -> Sequence[Award]:
     """A person's awards that stand, in the order they were earned."""
     query = (
