@@ -506,6 +506,23 @@ def test_commands_enter_what_they_do(app: Flask, tmp_path: object, people: Peopl
         assert password.person_id == people.other.id
 
 
+def test_an_evaluation_that_only_names_another_camp_is_entered(
+    app: Flask, client: FlaskClient, people: People, token: Callable[[Person], dict[str, str]]
+) -> None:
+    with app.app_context():
+        first, second = weekly(2)
+        attend(people.volunteer, [first, second], people.coordinator)
+        with writing():
+            db.session.execute(update(Award).values(camp_id=second.id))
+    answer = client.post(f"/api/v1/users/{people.volunteer.id}/evaluate-badges", headers=token(people.coordinator))
+    assert answer.json is not None
+    assert answer.json["new_badges"] == []
+    with app.app_context():
+        assert db.session.scalars(select(Award.camp_id)).one() == first.id
+        (entry,) = trail.entries(Wanted(action=Action.EVALUATED), limit=5)
+        assert (entry.person_id, entry.facts) == (people.volunteer.id, {"moved_badges": 1})
+
+
 def test_switching_off_is_entered_in_the_same_transaction(app: Flask, people: People) -> None:
     with app.app_context():
         before = len(trail.entries(limit=100))
