@@ -41,7 +41,9 @@ def test_everybody_who_qualifies_gets_it_with_the_camp_that_completed_it(people:
 
 
 def test_the_trail_has_one_entry_with_all_that_followed(people: People, crowd: list[Person]) -> None:
+    other = factories.badge("Another")
     job = backfill(factories.badge(), people.admin)
+    assert definitions.holders([other.id]) == {}  # its own backfill awards it
     entry = db.session.scalars(select(Entry).where(Entry.action == Action.BACKFILLED)).one()
     assert (entry.by_id, entry.device, entry.job_id) == (people.admin.id, worker.DEVICE, job.id)
     followed = db.session.scalars(select(EntryAward).where(EntryAward.entry_id == entry.id)).all()
