@@ -26,6 +26,7 @@ from webapp.views.paging import page_asked
 from webapp.views.presentation import day as day_words
 from webapp.views.presentation import plural
 from webapp.views.security import permits
+from webapp.views.seen import changed
 
 blueprint = Blueprint("calendar", __name__, url_prefix="/office")
 
@@ -202,8 +203,11 @@ class _Facts:
 
 
 def _change(camp: Camp, form: CampForm) -> ResponseReturnValue:
-    name, day, start = form.facts
-    if day != camp.camp_date:
+    typed_name, typed_day, typed_start = form.facts
+    name = typed_name if changed(form.name) else None
+    day = typed_day if changed(form.camp_date) else None
+    start = typed_start if changed(form.start_time) else None
+    if day and day != camp.camp_date:
         question = Question(
             title=f"Move {camp.name} from {day_words(camp.camp_date)} to {day_words(day)}?",
             button="Move it",
