@@ -54,6 +54,7 @@ def test_as_many_as_may_be_and_no_more() -> None:
         (Rule(SATURDAY, Frequency.WEEKS, 53, count=1), "from 1 to 52"),
         (Rule(SATURDAY, Frequency.WEEKS, count=0), "from 1 to 200"),
         (Rule(SATURDAY, Frequency.WEEKS, count=201), "from 1 to 200"),
+        (Rule(SATURDAY, Frequency.MONTHS, 1, place=-1, count=2), "Tick the weekday"),
         (Rule(SATURDAY, Frequency.WEEKS, until=date(2026, 4, 10)), "No date fits"),
         (Rule(SATURDAY, Frequency.WEEKS, 1, [MONDAY], until=date(2026, 4, 12)), "No date fits"),
     ],

@@ -381,6 +381,7 @@ def test_what_was_unticked_stays_so_on_the_way_back(admin: FlaskClient) -> None:
         ({"count": "201"}, "from 1 to 200 camps"),
         ({"count": "-1"}, "is not a whole number"),
         ({"interval": "1", "frequency": "days", "weekdays": [], "until": "2036-01-01"}, "more than 200 camps"),
+        ({"frequency": "months", "weekdays": [], "place": "1"}, "Tick the weekday"),
         ({"name": "\x01"}, "cannot be shown"),
         ({"frequency": "centuries"}, "Not a valid choice"),
         ({"weekdays": ["9"]}, "is not a valid choice"),
