@@ -31,6 +31,11 @@ def test_without_weekdays_it_goes_by_the_first_date() -> None:
     assert last_days == [date(2026, 1, 31), date(2026, 3, 31), date(2026, 5, 31)]
 
 
+def test_of_two_ends_the_first_counts() -> None:
+    assert len(Rule(SATURDAY, Frequency.WEEKS, count=3, until=date(2026, 4, 18)).dates()) == 2
+    assert len(Rule(SATURDAY, Frequency.WEEKS, count=2, until=date(2026, 5, 30)).dates()) == 2
+
+
 def test_the_last_weekdays_of_months() -> None:
     rule = Rule(SATURDAY, Frequency.MONTHS, 1, [5, SUNDAY], place=-1, count=4)
     assert rule.dates() == [date(2026, 4, 25), date(2026, 4, 26), date(2026, 5, 30), date(2026, 5, 31)]

@@ -79,7 +79,8 @@ class Rule:
             dtstart=datetime.combine(first, time()),
             interval=interval,
             byweekday=[rrule.weekday(day, place) for day in self.weekdays] or None,
-            until=datetime.combine(self.until, time()) if self.until else None,
+            # Of the two the library takes one alone.
+            until=datetime.combine(self.until, time()) if self.until and not self.count else None,
             count=self.count,
         )
-        return (each.date() for each in rule)
+        return (each.date() for each in rule if self.until is None or each.date() <= self.until)
