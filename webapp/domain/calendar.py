@@ -429,9 +429,12 @@ def find(query: str = "", site: Site | None = None, day: date | None = None) -> 
     """The query for the camps whose name holds every word of ``query``, the latest first; at one site, and of
     one date, where these are given.
     """
-    named = [Camp.name.icontains(word, autoescape=True) for word in query.split()]
     here = [*([Camp.site_id == site.id] if site else []), *([Camp.camp_date == day] if day else [])]
-    return select(Camp).where(*named, *here).order_by(Camp.camp_date.desc(), Camp.start_time, Camp.name, Camp.id)
+    return (
+        select(Camp)
+        .where(camps.named(query), *here)
+        .order_by(Camp.camp_date.desc(), Camp.start_time, Camp.name, Camp.id)
+    )
 
 
 def numbers_at(site_ids: Collection[UUID]) -> dict[UUID, int]:

@@ -116,7 +116,7 @@ def rows() -> ResponseReturnValue:
 def _found() -> dict[str, object]:
     places = camps.places()
     site, day = chosen_site(places), _day(request.args.get("day", ""))
-    query = request.args.get("q", "")[:200].replace("\0", "")
+    query = request.args.get("q", "")[:200]
     number = page_asked()
     page = db.paginate(calendar.find(query, site, day), page=number, per_page=PER_PAGE, error_out=False)
     counts = rolls.counts_of([camp.id for camp in page.items])
