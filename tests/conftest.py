@@ -108,6 +108,8 @@ def _app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         app.extensions["watch"] = Watch(db.engine)
     yield app
     app.extensions["signals"].close()
+    if queue := app.extensions.get("jobs"):
+        queue.storage.close()
     with app.app_context():
         db.engine.dispose()
 

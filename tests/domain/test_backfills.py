@@ -6,7 +6,7 @@ from sqlalchemy import select
 from tests import factories
 from tests.conftest import People
 from tests.factories import attend, backfill, held, weekly
-from webapp import worker
+from webapp import clock, worker
 from webapp.database import db, writing
 from webapp.domain import attendance, backfills, definitions, jobs, settling
 from webapp.domain.accounts import Person
@@ -41,7 +41,9 @@ def test_everybody_who_qualifies_gets_it_with_the_camp_that_completed_it(people:
 
 
 def test_the_trail_has_one_entry_with_all_that_followed(people: People, crowd: list[Person]) -> None:
+    other = factories.badge("Another")
     job = backfill(factories.badge(), people.admin)
+    assert definitions.holders([other.id]) == {}  # its own backfill awards it
     entry = db.session.scalars(select(Entry).where(Entry.action == Action.BACKFILLED)).one()
     assert (entry.by_id, entry.device, entry.job_id) == (people.admin.id, worker.DEVICE, job.id)
     followed = db.session.scalars(select(EntryAward).where(EntryAward.entry_id == entry.id)).all()
@@ -89,6 +91,34 @@ def test_a_mark_between_two_batches_is_not_lost(people: People, crowd: list[Pers
     assert definitions.holders([badge.id]) == {badge.id: 7}
     with writing():
         assert list(settling.differences()) == []
+
+
+def test_a_mark_before_the_backfill_finds_what_an_earlier_camp_completed(people: People) -> None:
+    """The badge is there, and its backfill has not begun: a mark finds it, silently. What the mark itself
+    completes is earned now, be it at a later camp: here the first of three is marked last.
+    """
+    first, second, third = weekly(3)
+    attend(people.volunteer, [first, second], people.coordinator)
+    attend(people.other, [second, third], people.coordinator)
+    two, three = factories.badge(), factories.badge("Three Camps", 3)
+    for person, camp in ((people.volunteer, third), (people.other, first)):
+        with writing():
+            settled = attendance.mark_present(person, camp, by=people.coordinator).badges
+        assert (settled.found, settled.new[-1]) == ([two], three)
+        assert two not in settled.new
+        assert {each.badge_id for each in settled.consequences(person.id)} >= {two.id, three.id}
+        completed = {two: (second, second.starts_at, True), three: (third, clock.now(), False)}
+        for badge, said in completed.items():
+            award = db.session.get_one(Award, (person.id, badge.id))
+            assert (award.camp, award.earned_at, award.found_later) == said
+    assert backfill(two, people.admin).found == {"new_badges": 0}
+
+
+def test_an_evaluation_before_the_backfill_awards_what_is_due(people: People) -> None:
+    attend(people.volunteer, weekly(2), people.coordinator)
+    badge = factories.badge()
+    with writing():
+        assert attendance.evaluate(people.volunteer).new == [badge]
 
 
 def test_what_was_taken_away_returns_when_less_is_asked(people: People) -> None:

@@ -31,6 +31,11 @@ def test_without_weekdays_it_goes_by_the_first_date() -> None:
     assert last_days == [date(2026, 1, 31), date(2026, 3, 31), date(2026, 5, 31)]
 
 
+def test_of_two_ends_the_first_counts() -> None:
+    assert len(Rule(SATURDAY, Frequency.WEEKS, count=3, until=date(2026, 4, 18)).dates()) == 2
+    assert len(Rule(SATURDAY, Frequency.WEEKS, count=2, until=date(2026, 5, 30)).dates()) == 2
+
+
 def test_the_last_weekdays_of_months() -> None:
     rule = Rule(SATURDAY, Frequency.MONTHS, 1, [5, SUNDAY], place=-1, count=4)
     assert rule.dates() == [date(2026, 4, 25), date(2026, 4, 26), date(2026, 5, 30), date(2026, 5, 31)]
@@ -54,6 +59,7 @@ def test_as_many_as_may_be_and_no_more() -> None:
         (Rule(SATURDAY, Frequency.WEEKS, 53, count=1), "from 1 to 52"),
         (Rule(SATURDAY, Frequency.WEEKS, count=0), "from 1 to 200"),
         (Rule(SATURDAY, Frequency.WEEKS, count=201), "from 1 to 200"),
+        (Rule(SATURDAY, Frequency.MONTHS, 1, place=-1, count=2), "Tick the weekday"),
         (Rule(SATURDAY, Frequency.WEEKS, until=date(2026, 4, 10)), "No date fits"),
         (Rule(SATURDAY, Frequency.WEEKS, 1, [MONDAY], until=date(2026, 4, 12)), "No date fits"),
     ],

@@ -19,7 +19,7 @@ from webapp.database import db, writing
 from webapp.domain import attendance, calendar
 from webapp.domain import camps as domain_camps
 from webapp.domain.accounts import Person
-from webapp.domain.camps import Camp
+from webapp.domain.camps import Camp, Site
 
 As = Callable[[Person], FlaskClient]
 TODAY = date(2026, 4, 12)
@@ -210,6 +210,19 @@ def test_a_camp_is_called_otherwise_at_once(admin: FlaskClient, app: Flask, camp
     )
 
 
+def test_a_page_opened_before_another_change_undoes_nothing_of_it(admin: FlaskClient, app: Flask, camps: Camps) -> None:
+    path = f"/office/camps/{camps.today.id}"
+    seen = {"seen_name": "Camp of today", "seen_camp_date": "2026-04-12", "seen_start_time": "09:00"}
+    for name, value in seen.items():
+        assert f'name="{name}" value="{value}"' in admin.get(path).text
+    opened = seen | camp_data(name="Camp of today")
+    confirmed(admin, path, opened | {"camp_date": "2026-04-20"})
+    assert admin.post(path, data=opened | {"name": "Dental camp"}).status_code == 303  # a tab that was open already
+    assert admin.post(path, data=opened | {"start_time": "10:30"}).status_code == 303
+    found = stored(app, camps.today.id)
+    assert (found.name, found.camp_date, f"{found.start_time:%H:%M}") == ("Dental camp", date(2026, 4, 20), "10:30")
+
+
 def test_a_move_is_shown_first(admin: FlaskClient, app: Flask, camps: Camps) -> None:
     path, data = f"/office/camps/{camps.today.id}", camp_data(name="Camp of today", camp_date="2026-04-20")
     asked = text_of(admin.post(path, data=data).text)
@@ -368,6 +381,7 @@ def test_what_was_unticked_stays_so_on_the_way_back(admin: FlaskClient) -> None:
         ({"count": "201"}, "from 1 to 200 camps"),
         ({"count": "-1"}, "is not a whole number"),
         ({"interval": "1", "frequency": "days", "weekdays": [], "until": "2036-01-01"}, "more than 200 camps"),
+        ({"frequency": "months", "weekdays": [], "place": "1"}, "Tick the weekday"),
         ({"name": "\x01"}, "cannot be shown"),
         ({"frequency": "centuries"}, "Not a valid choice"),
         ({"weekdays": ["9"]}, "is not a valid choice"),
@@ -471,6 +485,13 @@ def test_a_site_is_changed_and_never_deleted(admin: FlaskClient, app: Flask, cam
         refused = admin.post(path, data=data)
         assert (refused.status_code, said in text_of(refused.text)) == (422, True), data
         assert admin.post("/office/sites/new", data=data).status_code == 422
+    opened = {"seen_name": "Harlem", "seen_time_zone": "America/New_York"}  # by somebody else, before both changes
+    for data in ({"name": "Bronx", "time_zone": "America/New_York"}, {"name": "Harlem", "time_zone": "Europe/Paris"}):
+        assert all(f'name="{name}"' in admin.get(path).text for name in opened)
+        assert admin.post(path, data=opened | data).status_code == 303
+    with app.app_context():
+        changed = db.session.get_one(Site, north.id)
+        assert (changed.name, changed.time_zone) == ("Bronx", "Europe/Paris")
     assert admin.delete(path).status_code == 405
     assert admin.get(f"/office/sites/{uuid4()}").status_code == 404
 

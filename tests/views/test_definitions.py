@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -11,9 +12,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from tests import factories
-from tests.conftest import People
+from tests.conftest import SUNDAY, People
 from tests.factories import attend, change, do_jobs, weekly
 from tests.views.conftest import HTMX
+from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import badges, definitions
 from webapp.domain.accounts import Person
@@ -319,9 +321,22 @@ def test_whoever_is_still_due_can_be_awarded_again(app: Flask, admin: FlaskClien
     waiting = admin.get(at).text
     assert "Waiting for the worker" in waiting
     assert "Award it to them" not in waiting
+    admin.post(f"{first.location}/cancel")
+    with app.app_context():
+        do_jobs()
+    stopped, left = admin.get(f"{first.location}/progress").text, admin.get(at).text
+    assert "0 of 16 people" in stopped
+    assert "The others get Two Camps when they next come, or when you run the backfill again." in stopped
+    assert f'action="{at}/backfill"' in stopped
+    assert "The last backfill was cancelled, so they get it when they next come, or now." in left
+    with clock.stopped_at(SUNDAY + timedelta(minutes=1)):
+        third = admin.post(f"{at}/backfill")
+    assert third.location != first.location
     with app.app_context():
         do_jobs()
     assert "13 people have it." in admin.get(at).text
+    for over in (first, third):
+        assert "backfill again" not in admin.get(over.location).text
 
 
 def test_what_is_not_there_is_not_found(admin: FlaskClient) -> None:

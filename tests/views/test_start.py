@@ -223,13 +223,21 @@ def test_settings_can_be_changed_later(app: Flask, as_: As, people: People) -> N
     refused = admin.post("/office/settings/", data={"organisation": "New name", "time_zone": "Mars/Base"})
     assert refused.status_code == 422
     assert 'value="New name"' in refused.text
+    opened = {"seen_organisation": "Arogya", "seen_time_zone": "Europe/Paris"}  # before both changes
+    assert all(f'name="{name}" value="{value}"' in page for name, value in opened.items())
+    for data in (
+        {"organisation": "Asha", "time_zone": "Europe/Paris"},
+        {"organisation": "Arogya", "time_zone": "Asia/Kolkata"},
+    ):
+        assert admin.post("/office/settings/", data=opened | data).status_code == 303
     with app.app_context():
-        assert organisation.name() == "Arogya"
-        (entry,) = trail.entries(Wanted(action=Action.SITE_CHANGED), limit=5)
-        assert (entry.facts["before"], entry.facts["after"]) == (
+        assert (organisation.name(), organisation.time_zone()) == ("Asha", "Asia/Kolkata")
+        back, there = trail.entries(Wanted(action=Action.SITE_CHANGED), limit=5)
+        assert (there.facts["before"], there.facts["after"]) == (
             {"time_zone": "Asia/Kolkata"},
             {"time_zone": "Europe/Paris"},
         )
+        assert back.facts["after"] == {"time_zone": "Asia/Kolkata"}
 
 
 @pytest.mark.parametrize(

@@ -303,8 +303,13 @@ def test_what_cannot_be_searched_for_is_said(as_: As, people: People, query: str
     for answer in (admin.get(f"{TRAIL}?{query}"), admin.post(f"{TRAIL}audit-trail.csv?{query}")):
         assert answer.status_code == 422
         assert said in words(answer.text)
-    nonsense = as_(people.admin).get(f"{TRAIL}?after=99999999999999999999.x")
-    assert nonsense.status_code == 200
+
+
+@pytest.mark.parametrize("name", ["person", "by", "action", "camp", "since", "until", "after"])
+def test_odd_questions_get_an_answer(as_: As, people: People, camps: Camps, name: str) -> None:
+    admin = as_(people.admin)
+    for value in ("%00", "a%00b", "%ED%A0%80", "9" * 30, "99999999999999999999.x", "{%C2%B2}", "0001-01-01"):
+        assert admin.get(f"{TRAIL}?{name}={value}").status_code in (200, 422), value
 
 
 def test_pages_go_on_after_the_last_entry_whatever_comes_meanwhile(
@@ -504,6 +509,23 @@ def test_commands_enter_what_they_do(app: Flask, tmp_path: object, people: Peopl
             assert [award.person_id for award in trail.awards_of(entry, limit=5)] == [people.volunteer.id]
         (password,) = trail.entries(Wanted(action=Action.PASSWORD_SET), limit=5)
         assert password.person_id == people.other.id
+
+
+def test_an_evaluation_that_only_names_another_camp_is_entered(
+    app: Flask, client: FlaskClient, people: People, token: Callable[[Person], dict[str, str]]
+) -> None:
+    with app.app_context():
+        first, second = weekly(2)
+        attend(people.volunteer, [first, second], people.coordinator)
+        with writing():
+            db.session.execute(update(Award).values(camp_id=second.id))
+    answer = client.post(f"/api/v1/users/{people.volunteer.id}/evaluate-badges", headers=token(people.coordinator))
+    assert answer.json is not None
+    assert answer.json["new_badges"] == []
+    with app.app_context():
+        assert db.session.scalars(select(Award.camp_id)).one() == first.id
+        (entry,) = trail.entries(Wanted(action=Action.EVALUATED), limit=5)
+        assert (entry.person_id, entry.facts) == (people.volunteer.id, {"moved_badges": 1})
 
 
 def test_switching_off_is_entered_in_the_same_transaction(app: Flask, people: People) -> None:

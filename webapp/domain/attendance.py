@@ -424,7 +424,9 @@ def evaluate(person: Person) -> Settlement:
     settling.restate(select(Person.id).where(Person.id == person.id))  # an award may have moved to another year
     if settlement:
         with together():
-            audit.note(Action.EVALUATED, person_id=person.id, awards=settlement.consequences(person.id))
+            details = {"moved_badges": len(settlement.moved)} if settlement.moved else {}
+            awards = settlement.consequences(person.id)
+            audit.note(Action.EVALUATED, person_id=person.id, details=details, awards=awards)
             announce(person.id)
     return settlement
 

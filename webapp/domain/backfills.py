@@ -14,7 +14,7 @@ from webapp.domain import audit, jobs, settling
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action
 from webapp.domain.badges import Badge
-from webapp.domain.jobs import Job, Kind
+from webapp.domain.jobs import Job, Kind, Status
 from webapp.domain.settling import Settled
 
 BATCH = 1_000  # people
@@ -29,13 +29,13 @@ def add(badge: Badge, *, by: Person) -> Job:
 
 
 def batch(job: Job) -> bool:
-    """Settle the next people, by id from the last on that :attr:`Job.cursor` names; whether there may be more."""
-    entry_id = UUID(job.asked["entry_id"])
+    """Award it to the next people, by id from the last on that :attr:`Job.cursor` names; whether there may be more."""
+    entry_id, badge_id = UUID(job.asked["entry_id"]), UUID(job.asked["badge_id"])
     if not job.cursor:
-        audit.note(Action.BACKFILLED, badge_id=UUID(job.asked["badge_id"]), entry_id=entry_id)
+        audit.note(Action.BACKFILLED, badge_id=badge_id, entry_id=entry_id)
     done = Settled()
     after = UUID(job.cursor) if job.cursor else None
-    last = settling.settle_slice(after, None, done, dated_back=True, entry_id=entry_id, most=BATCH)
+    last = settling.settle_slice(after, None, done, dated_back=True, entry_id=entry_id, most=BATCH, badge_id=badge_id)
     job.done += done.people
     job.add(new_badges=done.new_badges + done.returned_badges)
     if last is None:
@@ -48,3 +48,11 @@ def of_badge(badge: Badge) -> Sequence[Job]:
     """The latest backfills of a badge, the newest first."""
     about = Job.kind == Kind.BACKFILL, Job.params.contains(f'"{badge.id}"')
     return db.session.scalars(select(Job).where(*about).order_by(Job.created_at.desc(), Job.id).limit(5)).all()
+
+
+def left_undone(job: Job) -> Badge | None:
+    """The badge of a backfill that was cancelled, while it is awarded still and this was its last backfill."""
+    if (job.kind, job.status) != (Kind.BACKFILL, Status.CANCELLED):
+        return None
+    badge = db.session.get(Badge, UUID(job.asked["badge_id"]))
+    return badge if badge and badge.is_active and of_badge(badge)[0].id == job.id else None

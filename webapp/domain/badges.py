@@ -118,7 +118,8 @@ class Award(Model):
     version: Mapped[int] = mapped_column(default=1, server_default="1")
     """The badge's version under which it was earned."""
     found_later: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """Awarded long after the visit, by an import or a backfill: nobody celebrates it."""
+    """Awarded long after the visit, by an import or a backfill, or by a mark that came before the backfill did:
+    nobody celebrates it."""
     badge: Mapped[Badge] = relationship(lazy="joined", innerjoin=True)
     camp: Mapped[Camp] = relationship()
 
@@ -215,13 +216,18 @@ class Settlement:
     revoked: Sequence[Badge] = ()
     at: datetime = field(default_factory=clock.now)
     """When the new ones were earned, in UTC."""
+    found: Sequence[Badge] = ()
+    """Awarded for the first time, and found later: reached before, when their backfill had not come here yet."""
+    moved: Sequence[Badge] = ()
+    """Held as before, and completed by another camp now."""
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.returned or self.revoked)
+        return bool(self.new or self.returned or self.revoked or self.found or self.moved)
 
     def consequences(self, person_id: UUID) -> list[Consequence]:
         """The same in the words of the audit trail."""
-        effects = ((Effect.NEW, self.new), (Effect.RETURNED, self.returned), (Effect.REVOKED, self.revoked))
+        awarded = sorted([*self.new, *self.found], key=in_order)
+        effects = ((Effect.NEW, awarded), (Effect.RETURNED, self.returned), (Effect.REVOKED, self.revoked))
         return [Consequence(person_id, badge.id, effect) for effect, badges in effects for badge in badges]
 
 
@@ -234,16 +240,6 @@ def definitions() -> Sequence[Badge]:
 def all_definitions() -> Sequence[Badge]:
     """Every badge, retired ones too, in the same order."""
     return db.session.scalars(select(Badge).order_by(Badge.criteria_value, Badge.position)).all()
-
-
-def earned(history: History, badges: Iterable[Badge]) -> dict[UUID, HeldCamp]:
-    """The ids of the badges a history reaches, each with the visit that completed it."""
-    reached = {}
-    for badge in badges:
-        visit = history.completed_by(badge.criteria_type, badge.criteria_value)
-        if visit is not None:
-            reached[badge.id] = visit
-    return reached
 
 
 def awards_of(person_id: UUID) -> Sequence[Award]:
@@ -310,7 +306,8 @@ def settle(
 
     Every badge reached is awarded, naming the camp that completes it on today's calendar. Where the
     history ``before`` is given, the badges it reached and ``after`` does not are revoked, with ``reason``
-    and ``by``; what today's calendar would not have given before is left alone. The people must be locked.
+    and ``by``; what today's calendar would not have given before is left alone. A badge that ``before`` had
+    reached already is found later: its backfill had not come to them yet. The people must be locked.
     """
     active = definitions()
     now = clock.now()
@@ -319,8 +316,10 @@ def settle(
     for change in changes:
         awards = existing[change.person_id]
         new: list[Badge] = []
+        found: list[Badge] = []
         returned: list[Badge] = []
         revoked: list[Badge] = []
+        moved: list[Badge] = []
         completed: dict[UUID, UUID] = {}
         retired = sorted(
             (known.award.badge for known in awards.values() if not known.award.badge.is_active), key=in_order
@@ -331,7 +330,8 @@ def settle(
             visit = change.after.completed_by(*(known.asked if known else badge.asked))
             if known is None:
                 if visit:
-                    new.append(badge)
+                    is_found = change.before and change.before.completed_by(*badge.asked)
+                    (found if is_found else new).append(badge)
             elif known.award.revoked_at is not None:
                 if visit is None and badge.is_active:
                     visit = change.after.completed_by(*badge.asked)
@@ -344,11 +344,15 @@ def settle(
                     revoked.append(badge)
             elif known.award.camp_id != visit.camp_id:  # a correction moved the visit that completed it
                 known.award.camp_id = visit.camp_id
+                moved.append(badge)
             if visit:
                 completed[badge.id] = visit.camp_id
         _award(change.person_id, new, completed, now)
+        for badge in found:
+            begun = db.session.get_one(Camp, completed[badge.id]).starts_at
+            _award(change.person_id, [badge], completed, min(begun, now), found_later=True)
         give_back(change.person_id, [badge.id for badge in returned], completed, now)
-        settlements[change.person_id] = Settlement(new, returned, revoked, now)
+        settlements[change.person_id] = Settlement(new, returned, revoked, now, found, moved)
     db.session.flush()
     return settlements
 
@@ -504,7 +508,14 @@ def _badges_reached() -> Select[tuple[UUID, UUID, datetime | None, bool]]:
 _REACHED = _badges_reached()
 
 
-def _award(person_id: UUID, badges: Sequence[Badge], completed: Mapping[UUID, UUID], at: datetime) -> None:
+def _award(
+    person_id: UUID,
+    badges: Sequence[Badge],
+    completed: Mapping[UUID, UUID],
+    at: datetime,
+    *,
+    found_later: bool = False,
+) -> None:
     """Badges for the first time; ``completed`` says by which camp each."""
     rows = [
         {
@@ -513,6 +524,7 @@ def _award(person_id: UUID, badges: Sequence[Badge], completed: Mapping[UUID, UU
             "camp_id": completed[badge.id],
             "earned_at": at,
             "version": badge.version,
+            "found_later": found_later,
         }
         for badge in badges
     ]

@@ -77,20 +77,22 @@ def add_series(
 
 
 def change_camp(
-    camp: Camp, name: str, camp_date: date, start_time: time, *, entry_id: UUID | None = None
+    camp: Camp, name: str | None, camp_date: date | None, start_time: time | None, *, entry_id: UUID | None = None
 ) -> dict[str, dict[str, object]]:
-    """Call a camp otherwise, or hold it on another date or at another time; what was ``before`` and is
-    ``after``, as far as it differs. Sign-ups move along, and so does who said beforehand that they cannot come.
+    """Call a camp otherwise, or hold it on another date or at another time, where these are given; what was
+    ``before`` and is ``after``, as far as it differs. Sign-ups move along, and so does who said beforehand that they
+    cannot come.
 
     Raises :class:`InvalidError` for a bad name or date, :class:`ConflictError` for another date once somebody
     is marked or the roll call is closed, and where the site has a camp of that name on that date.
     """
-    camp, first = _hold(camp, camp_date)
+    camp, first = _hold(camp, *([camp_date] if camp_date else []))
     before = _facts(camp)
+    name = camp.name if name is None else clean_label(name, "camp")
+    camp_date, start_time = camp_date or camp.camp_date, start_time or camp.start_time
     if camp_date != camp.camp_date:
         _clean(camp.site, name, [camp_date])
         _must_be_movable(camp)
-    name = clean_label(name, "camp")
     if (name, camp_date) != (camp.name, camp.camp_date):
         _must_be_free(camp.site_id, name, camp_date, camp.id)
     camp.name, camp.camp_date, camp.start_time = name, camp_date, start_time
@@ -260,15 +262,16 @@ def add_site(name: str, time_zone: str) -> Site:
     return site
 
 
-def change_site(site: Site, name: str, time_zone: str) -> None:
-    """Call a site otherwise, or put right its time zone, by which it is another date there.
+def change_site(site: Site, name: str | None, time_zone: str | None) -> None:
+    """Call a site otherwise, or put right its time zone, by which it is another date there; each where it is given.
 
     Raises as :func:`add_site` does, and :class:`ConflictError` where people are marked at a camp that would
     not have been held yet.
     """
     one_at_a_time("settling many people")
     db.session.refresh(site)
-    name, time_zone = clean_label(name, "place"), camps.clean_time_zone(time_zone)
+    name = site.name if name is None else clean_label(name, "place")
+    time_zone = site.time_zone if time_zone is None else camps.clean_time_zone(time_zone)
     if name != site.name:
         camps.must_be_free(name, site.id)
     before, today_before = _site_facts(site), site.today
@@ -428,9 +431,12 @@ def find(query: str = "", site: Site | None = None, day: date | None = None) -> 
     """The query for the camps whose name holds every word of ``query``, the latest first; at one site, and of
     one date, where these are given.
     """
-    named = [Camp.name.icontains(word, autoescape=True) for word in query.split()]
     here = [*([Camp.site_id == site.id] if site else []), *([Camp.camp_date == day] if day else [])]
-    return select(Camp).where(*named, *here).order_by(Camp.camp_date.desc(), Camp.start_time, Camp.name, Camp.id)
+    return (
+        select(Camp)
+        .where(camps.named(query), *here)
+        .order_by(Camp.camp_date.desc(), Camp.start_time, Camp.name, Camp.id)
+    )
 
 
 def numbers_at(site_ids: Collection[UUID]) -> dict[UUID, int]:

@@ -25,6 +25,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
 )
 from sqlalchemy.orm import Mapped, aliased, contains_eager, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
@@ -260,6 +261,12 @@ def find_places() -> Select[tuple[Site]]:
 def places() -> Sequence[Site]:
     """The sites to choose from, by name; at least one."""
     return db.session.scalars(find_places()).all() or [default_site()]
+
+
+def named(query: str) -> ColumnElement[bool]:
+    """The SQL condition on :class:`Camp` that says that its name holds every word of a search."""
+    words = query.replace("\0", " ").split()  # PostgreSQL refuses the very question for what no name holds
+    return and_(true(), *(Camp.name.icontains(word, autoescape=True) for word in words))
 
 
 def site_by_id(site_id: UUID) -> Site | None:

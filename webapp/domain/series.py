@@ -37,7 +37,7 @@ class Rule:
 
     ``weekdays`` count from Monday (0); without any, weeks go by the weekday of the first date and months by
     its day of the month, and a month that has no such day is passed over. ``place`` says which of those
-    weekdays of a month is meant, one of :data:`PLACES`.
+    weekdays of a month is meant, one of :data:`PLACES`; with months it needs one.
     """
 
     first: date
@@ -51,7 +51,8 @@ class Rule:
     def dates(self) -> list[date]:
         """The dates, in order. Intervals are counted from the first of them, be it later than ``first``.
 
-        Raises :class:`InvalidError` for a rule that has no end, no date or more than :data:`MOST_CAMPS`.
+        Raises :class:`InvalidError` for a rule that has no end, no date or more than :data:`MOST_CAMPS`, and for a
+        place in a month without a weekday.
         """
         if not 1 <= self.interval <= MOST_INTERVAL:
             raise InvalidError(f"Every how many {self.frequency} is a number from 1 to {MOST_INTERVAL}.")
@@ -59,6 +60,10 @@ class Rule:
             raise InvalidError("Say when the series ends: a last date, or how many camps.")
         if self.count is not None and not 1 <= self.count <= MOST_CAMPS:
             raise InvalidError(f"A series has from 1 to {MOST_CAMPS} camps.")
+        if self.frequency is Frequency.MONTHS and self.place and not self.weekdays:
+            raise InvalidError(
+                "Tick the weekday that is meant, such as the first Sunday of the month, or say every one."
+            )
         start = next(self._dates(self.first, 1), None)
         found = [] if start is None else list(islice(self._dates(start, self.interval), MOST_CAMPS + 1))
         if not found:
@@ -74,7 +79,8 @@ class Rule:
             dtstart=datetime.combine(first, time()),
             interval=interval,
             byweekday=[rrule.weekday(day, place) for day in self.weekdays] or None,
-            until=datetime.combine(self.until, time()) if self.until else None,
+            # Of the two the library takes one alone.
+            until=datetime.combine(self.until, time()) if self.until and not self.count else None,
             count=self.count,
         )
-        return (each.date() for each in rule)
+        return (each.date() for each in rule if self.until is None or each.date() <= self.until)

@@ -142,14 +142,17 @@ def settle_slice(
     dated_back: bool = False,
     entry_id: UUID | None = None,
     most: int = SLICE,
+    badge_id: UUID | None = None,
 ) -> UUID | None:
-    """Settle the next people after an id, at the ``most`` so many; the last of them, or nothing where there was
-    nobody left.
+    """Settle the next people after an id, at the ``most`` so many, with all badges or one; the last of them, or
+    nothing where there was nobody left.
     """
     among = _choose(after, people, lock=True, most=most)
     if among is None:
         return None
     _fill_due(among)
+    if badge_id:
+        db.session.execute(delete(due).where(due.c.badge_id != badge_id))
     _award(done, dated_back=dated_back, entry_id=entry_id)
     _restate(among)
     announce_all(select(chosen.c.person_id))

@@ -18,6 +18,7 @@ from sqlalchemy.orm import contains_eager
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp.database import db
+from webapp.domain import camps
 from webapp.domain.accounts import Person
 from webapp.domain.audit import EVERYDAY, RARE, Action, Effect, Entry, EntryAward
 from webapp.domain.badges import Asked, Award, Badge, Criteria, Definition, Revocation, own_definition
@@ -109,8 +110,8 @@ def _older_than(place: Place | None) -> Iterator[ColumnElement[bool]]:
 
 
 def camps_called(query: str | date, most: int) -> Sequence[Camp]:
-    """The last camps of a date, or whose name holds a text."""
-    condition = Camp.camp_date == query if isinstance(query, date) else Camp.name.icontains(query, autoescape=True)
+    """The last camps of a date, or whose name holds every word of a text."""
+    condition = Camp.camp_date == query if isinstance(query, date) else camps.named(query)
     found = select(Camp).where(condition).order_by(Camp.camp_date.desc(), Camp.name).limit(most)
     return db.session.scalars(found).all()
 

@@ -26,6 +26,7 @@ from webapp.views.paging import page_asked
 from webapp.views.presentation import day as day_words
 from webapp.views.presentation import plural
 from webapp.views.security import permits
+from webapp.views.seen import changed
 
 blueprint = Blueprint("calendar", __name__, url_prefix="/office")
 
@@ -115,7 +116,7 @@ def rows() -> ResponseReturnValue:
 def _found() -> dict[str, object]:
     places = camps.places()
     site, day = chosen_site(places), _day(request.args.get("day", ""))
-    query = request.args.get("q", "")[:200].replace("\0", "")
+    query = request.args.get("q", "")[:200]
     number = page_asked()
     page = db.paginate(calendar.find(query, site, day), page=number, per_page=PER_PAGE, error_out=False)
     counts = rolls.counts_of([camp.id for camp in page.items])
@@ -202,8 +203,11 @@ class _Facts:
 
 
 def _change(camp: Camp, form: CampForm) -> ResponseReturnValue:
-    name, day, start = form.facts
-    if day != camp.camp_date:
+    typed_name, typed_day, typed_start = form.facts
+    name = typed_name if changed(form.name) else None
+    day = typed_day if changed(form.camp_date) else None
+    start = typed_start if changed(form.start_time) else None
+    if day and day != camp.camp_date:
         question = Question(
             title=f"Move {camp.name} from {day_words(camp.camp_date)} to {day_words(day)}?",
             button="Move it",

@@ -44,7 +44,7 @@ def job_title(job: Job) -> str:
 def job_state(job: Job) -> str:
     """Where it stands."""
     if job.is_open and job.cancel_asked_at:
-        return "Stopping after the rows it is at"
+        return f"Stopping after the {UNITS[job.kind][1]} it is at"
     return STATES[job.status]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import jobs
+from webapp.domain import backfills, jobs
 from webapp.domain.accounts import Role
 from webapp.domain.jobs import Job
 from webapp.views.paging import page_asked
@@ -33,7 +33,8 @@ def index() -> ResponseReturnValue:
 @permits(Role.ADMIN)
 def job(job_id: UUID) -> ResponseReturnValue:
     """One job."""
-    return render_template("jobs/page.html", job=_find(job_id))
+    found = _find(job_id)
+    return render_template("jobs/page.html", job=found, left_undone=backfills.left_undone(found))
 
 
 @blueprint.get("/<uuid:job_id>/progress")
@@ -41,7 +42,7 @@ def job(job_id: UUID) -> ResponseReturnValue:
 def progress(job_id: UUID) -> ResponseReturnValue:
     """The part of its page that changes, asked for again and again until it is over."""
     found = _find(job_id)
-    page = render_template("jobs/_progress.html", job=found)
+    page = render_template("jobs/_progress.html", job=found, left_undone=backfills.left_undone(found))
     return Response(page, 200 if found.is_open else STOP_POLLING)
 
 
@@ -51,7 +52,7 @@ def cancel(job_id: UUID) -> ResponseReturnValue:
     """Stop it after the batch under way; what was done until then stands."""
     with writing():
         jobs.cancel(_find(job_id))
-    flash("The job stops after the rows it is at. What was done until then stands.")
+    flash("The job stops in a moment. What was done until then stands.")
     return redirect(url_for("jobs.job", job_id=job_id), 303)
 
 

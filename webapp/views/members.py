@@ -22,6 +22,7 @@ from webapp.domain.people_file import LARGEST_FILE, Preview
 from webapp.views.errors import answer
 from webapp.views.job_words import duration
 from webapp.views.security import permits, secret, viewer
+from webapp.views.seen import changed
 
 blueprint = Blueprint("members", __name__, url_prefix="/office/people")
 
@@ -228,14 +229,12 @@ def _add(form: NewPersonForm) -> Person | None:
 
 
 def _change(person: Person, form: PersonForm) -> bool:
-    """Store what was changed of name and role since the page was opened; otherwise the form says why not. What
-    was left as it was may have been changed by somebody else meanwhile, and stays so.
-    """
+    """Store what was changed of name and role; otherwise the form says why not."""
     try:
         with writing():
-            if form.name.data != request.form.get("seen_name"):
+            if changed(form.name):
                 accounts.rename(person, form.name.data or "")
-            if form.role.data != request.form.get("seen_role"):
+            if changed(form.role):
                 accounts.change_role(person, Role(form.role.data))
         return True
     except ConflictError as error:

@@ -12,6 +12,7 @@ from webapp.domain import calendar, camps, organisation
 from webapp.domain.accounts import Role
 from webapp.domain.errors import DomainError
 from webapp.views.security import permits
+from webapp.views.seen import changed
 
 blueprint = Blueprint("settings", __name__, url_prefix="/office/settings")
 
@@ -42,10 +43,11 @@ def save(form: OrganisationForm) -> bool:
     field: Field = form.organisation
     try:
         with writing():
-            organisation.rename(form.organisation.data or "")
+            if changed(form.organisation):
+                organisation.rename(form.organisation.data or "")
             field = form.time_zone
-            site = camps.default_site()
-            calendar.change_site(site, site.name, form.time_zone.data or "")
+            if changed(form.time_zone):
+                calendar.change_site(camps.default_site(), None, form.time_zone.data or "")
     except DomainError as error:
         refuse(field, error)
         return False

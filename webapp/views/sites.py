@@ -17,6 +17,7 @@ from webapp.domain.camps import Site
 from webapp.domain.errors import DomainError
 from webapp.views.paging import page_asked
 from webapp.views.security import permits
+from webapp.views.seen import changed
 
 blueprint = Blueprint("sites", __name__, url_prefix="/office/sites")
 
@@ -72,8 +73,9 @@ def site(site_id: UUID) -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             with writing():
-                name = (form.name.data or "") if "name" in form else found.name
-                calendar.change_site(found, name, form.time_zone.data or "")
+                name = form.name.data or "" if "name" in form and changed(form.name) else None
+                zone = form.time_zone.data or "" if changed(form.time_zone) else None
+                calendar.change_site(found, name, zone)
         except DomainError as error:
             form.form_errors = [str(error)]
             db.session.refresh(found)

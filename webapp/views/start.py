@@ -174,7 +174,7 @@ def _add_camp(form: CampForm) -> Camp | None:
             site = camps.default_site()
             field = form.place
             if (form.place.data or "").strip():
-                calendar.change_site(site, form.place.data or "", site.time_zone)
+                calendar.change_site(site, form.place.data or "", None)
             field = form.camp
             return calendar.add_camp(site, form.camp.data or "", on, at)
     except DomainError as error:
