@@ -311,7 +311,7 @@ def test_a_retired_badge_can_be_changed_without_a_backfill(app: Flask, admin: Fl
     assert saved.location == at
 
 
-def test_whoever_is_still_due_can_be_awarded_again(app: Flask, admin: FlaskClient, came: None) -> None:
+def test_whoever_is_still_due_can_be_awarded_again(app: Flask, admin: FlaskClient, came: None, people: People) -> None:
     with app.app_context():
         badge = factories.badge()
     at = f"/office/badges/{badge.id}"
@@ -328,6 +328,10 @@ def test_whoever_is_still_due_can_be_awarded_again(app: Flask, admin: FlaskClien
     assert "0 of 16 people" in stopped
     assert "The others get Two Camps when they next come, or when you run the backfill again." in stopped
     assert f'action="{at}/backfill"' in stopped
+    cabinet = admin.get(f"/people/{people.other.id}").text
+    assert "Next: Two Camps" in cabinet
+    assert "Reached; it is awarded with the next mark." in cabinet
+    assert " 0 more camps" not in cabinet.replace(">", " ")
     assert "The last backfill was cancelled, so they get it when they next come, or now." in left
     with clock.stopped_at(SUNDAY + timedelta(minutes=1)):
         third = admin.post(f"{at}/backfill")
