@@ -233,8 +233,9 @@ def test_settings_can_be_changed_later(app: Flask, as_: As, people: People) -> N
     with app.app_context():
         assert (organisation.name(), organisation.time_zone()) == ("Asha", "Asia/Kolkata")
         entries = trail.entries(Wanted(action=Action.SITE_CHANGED), limit=5)
-        moved = {(entry.facts["before"]["time_zone"], entry.facts["after"]["time_zone"]) for entry in entries}
-        assert moved == {("Asia/Kolkata", "Europe/Paris"), ("Europe/Paris", "Asia/Kolkata")}
+        moved = [(entry.facts["before"], entry.facts["after"]) for entry in entries]
+        home, paris = {"time_zone": "Asia/Kolkata"}, {"time_zone": "Europe/Paris"}
+        assert moved in ([(home, paris), (paris, home)], [(paris, home), (home, paris)])  # at the same moment
 
 
 @pytest.mark.parametrize(
