@@ -162,9 +162,10 @@ def fill(app: Flask, shape: Shape) -> None:
             connection.execute(text("VACUUM ANALYZE"))
 
 
-def hold_today(app: Flask) -> None:
-    """See to it that each site has a camp today: an organisation filled yesterday has none."""
+def bring_up_to_date(app: Flask) -> None:
+    """See to it that an organisation filled before has the tables of now, and each of its sites a camp today."""
     with app.app_context():
+        upgrade()
         held = {camp.site_id for camp in camps.camps_of_today()}
         for site in camps.sites():
             if site.id not in held:

@@ -63,7 +63,7 @@ def prepared(postgres: Postgres, name: str, shape: Shape, *, with_floor: bool = 
                 data.floor_tables(connection)
                 connection.execute("VACUUM ANALYZE")
     with application(postgres.url(name)) as app:
-        data.hold_today(app)
+        data.bring_up_to_date(app)
 
 
 def _give_password(app: Flask) -> None:

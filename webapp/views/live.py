@@ -119,8 +119,9 @@ def _event(event_id: str, html: str) -> str:
     return f"id: {event_id}\n{data}\n"
 
 
-# After a reload, or when a network comes back, everybody looks at once; the marks of a camp go between them.
-_looking = threading.BoundedSemaphore(4)
+# One look at a time in a process. After a reload, or when a network comes back, everybody looks at once, and the
+# marks of a camp go between them; looks at the same time only take the interpreter from each other and from marks.
+_looking = threading.Lock()
 _lock = threading.Lock()
 _open = 0
 
