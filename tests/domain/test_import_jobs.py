@@ -305,6 +305,36 @@ def test_a_camp_cancelled_since_the_check_is_not_stored(people: People) -> None:
     assert list(reasons(fresh(checked))) == [2]
 
 
+@pytest.mark.parametrize("changed", ["camp", "place"])
+def test_rows_whose_camp_is_renamed_in_the_middle_are_told(
+    people: People, small_batches: None, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    """Stored under another name they would be somebody else's decision; left out without a word they would be lost."""
+    rows = [f"{number},Person {number},North,Camp,2026-04-05,,yes" for number in range(100, 160)]
+    checked = looked_through(text(*rows), people.admin)
+    job = begun(checked, people.admin, keep_good=True)
+    carry_out = worker.BATCHES[jobs.Kind.IMPORT]
+
+    def renamed_after_some(job: Job) -> bool:
+        if (camp := db.session.scalar(select(Camp))) and job.found.get("stored"):
+            if changed == "camp":
+                calendar.change_camp(camp, "Eye camp", None, None)
+            else:
+                calendar.change_site(camp.site, "South", None)
+        return carry_out(job)
+
+    with monkeypatch.context() as patched:
+        patched.setitem(worker.BATCHES, jobs.Kind.IMPORT, renamed_after_some)
+        factories.do_jobs()
+    found = fresh(job).found
+    assert fresh(job).status is Status.DONE
+    assert 0 < found["stored"] < 60
+    assert found["stored"] + found["bad"] == 60
+    told = reasons(fresh(checked))
+    assert len(told) == found["bad"]
+    assert set(told.values()) == {"Camp on 2026-04-05 was renamed or moved while the file was being stored."}
+
+
 def test_a_file_that_is_not_text_further_on_fails_the_check(people: People) -> None:
     with writing():
         job = uploads.begin(by=people.admin, lines=2)

@@ -242,6 +242,7 @@ def _store(job: Job, check_id: UUID, after: int) -> bool:
     people, _ = staging.number_staged()
     report = Report()
     imports.refuse_what_cannot_be(report)  # once more: camps may have been cancelled since
+    imports.refuse_lost(report)
     uploads.refuse(check_id, report.problems)
     if report.bad:
         staging.forget_refused(check_id, after, last)

@@ -46,7 +46,7 @@ from webapp.domain.camps import Camp, Site, Status
 from webapp.domain.errors import DomainError
 from webapp.domain.history_file import Entry, Problem
 from webapp.domain.records import Attendance, CampRole, State, is_marked
-from webapp.domain.staging import same_camp, staged
+from webapp.domain.staging import camp_is_there, same_camp, staged
 
 SETTLING = "settling many people"  # one at a time
 MOST_PROBLEMS = 10_000  # told one by one; beyond them only their number
@@ -123,6 +123,16 @@ def refuse_what_cannot_be(report: Report) -> None:
     """Take out of the staged rows those that the facts or other rows contradict, and report them."""
     _refuse_by_calendar(report)
     _refuse_contradictions(report)
+
+
+def refuse_lost(report: Report) -> None:
+    """Rows of camps that are not there though they were created: the site or the camp is called otherwise now, or
+    the camp is on another date.
+    """
+    lost = select(staged.c.line, staged.c.camp, staged.c.camp_date).where(~camp_is_there()).order_by(staged.c.line)
+    for line, camp, camp_date in db.session.execute(lost):
+        report.refuse(Problem(line, f"{camp} on {camp_date} was renamed or moved while the file was being stored."))
+    db.session.execute(delete(staged).where(~camp_is_there()))
 
 
 def take_in(

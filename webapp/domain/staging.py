@@ -74,7 +74,7 @@ def _call_sites_as_here() -> None:
 
 def _call_camps_as_here() -> None:
     named = (staged.c.site, staged.c.camp_date, staged.c.camp)
-    unknown = select(*named).where(~_camp_is_there()).group_by(*named).order_by(func.min(staged.c.line))
+    unknown = select(*named).where(~camp_is_there()).group_by(*named).order_by(func.min(staged.c.line))
     rows = db.session.execute(unknown).tuples().all()
     if not rows:
         return
@@ -116,7 +116,7 @@ def stage_places(job_id: UUID) -> None:
 
 def number_of_new_camps() -> int:
     """How many of the staged camps are not there yet."""
-    missing = select(staged.c.site, staged.c.camp, staged.c.camp_date).where(~_camp_is_there()).distinct()
+    missing = select(staged.c.site, staged.c.camp, staged.c.camp_date).where(~camp_is_there()).distinct()
     return db.session.scalar(select(func.count()).select_from(missing.subquery())) or 0
 
 
@@ -159,5 +159,6 @@ def _stage_uploaded(rows: Select[Any]) -> None:
     _call_as_here()
 
 
-def _camp_is_there() -> ColumnElement[bool]:
+def camp_is_there() -> ColumnElement[bool]:
+    """The SQL condition that the camp a row names is on the calendar, be it cancelled."""
     return exists(select(Camp.id).join(Site, Site.id == Camp.site_id).where(Site.name == staged.c.site, same_camp()))
