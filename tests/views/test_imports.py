@@ -8,19 +8,22 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from datetime import timedelta
 from io import BytesIO, StringIO
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from tests import factories
-from tests.conftest import People
+from tests.conftest import SUNDAY, People
 from tests.serving import PATIENCE, cookie_of, gunicorn, until
-from webapp.database import db
-from webapp.domain import accounts, audit, uploads
+from webapp import clock
+from webapp.database import db, writing
+from webapp.domain import accounts, audit, jobs, uploads
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Entry
 from webapp.domain.jobs import Job
@@ -85,6 +88,19 @@ def test_a_good_file_is_previewed_stored_and_reported(app: Flask, people: People
     again = admin.post(f"{response.location}/start", data={"rows": "all"})
     assert again.status_code == 409
     assert "was already" in again.text
+
+
+def test_a_job_that_no_worker_is_at_says_so(app: Flask, people: People, as_: As) -> None:
+    admin = as_(people.admin)
+    at = send(admin, GOOD).location
+    assert "Waiting for the worker" in admin.get(at).text
+    with clock.stopped_at(SUNDAY + timedelta(minutes=3)):
+        assert "Still waiting: the worker is busy with another job, or does not run" in admin.get(at).text
+        with app.app_context(), writing():
+            jobs.begin(db.session.scalars(select(Job)).one())
+        assert "Under way" in admin.get(at).text
+    with clock.stopped_at(SUNDAY + timedelta(minutes=6)):
+        assert "The worker does not answer. The job goes on from here as soon as one runs" in admin.get(at).text
 
 
 def test_bad_rows_are_shown_with_line_and_reason_and_the_good_ones_can_be_stored(

@@ -71,11 +71,6 @@ class Person(Model):
         return f"<Person {self.book_no}>"
 
     @property
-    def may_mark(self) -> bool:
-        """Coordinators and admins mark attendance and open anyone's cabinet."""
-        return self.role in (Role.COORDINATOR, Role.ADMIN)
-
-    @property
     def is_anonymised(self) -> bool:
         """Whether they were forgotten as they wished. That is for good."""
         return self.anonymised_at is not None

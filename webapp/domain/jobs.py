@@ -23,6 +23,7 @@ from webapp.domain.errors import ConflictError
 from webapp.signals import announce
 
 LONGEST_PROBLEM = 300  # characters
+SILENT_AFTER = timedelta(minutes=2)  # the longest batches take seconds
 UNFINISHED = "!"  # how a cursor begins where the job must not be left as it is
 
 
@@ -63,7 +64,7 @@ class Job(Model):
     by_id: Mapped[UUID] = mapped_column(ForeignKey("person.id"))
     started_at: Mapped[datetime | None] = mapped_column(Instant)
     seen_at: Mapped[datetime | None] = mapped_column(Instant)
-    """When the last batch was done."""
+    """When a worker was last at it, or was asked to be."""
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
     cancel_asked_at: Mapped[datetime | None] = mapped_column(Instant)
     done: Mapped[int] = mapped_column(default=0)
@@ -79,6 +80,11 @@ class Job(Model):
     def is_open(self) -> bool:
         """Whether it is still to be done."""
         return self.status in OPEN
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no worker has been heard of for so long that it is worth saying so."""
+        return self.is_open and clock.now() - (self.seen_at or self.created_at) > SILENT_AFTER
 
     @property
     def may_stop(self) -> bool:
@@ -190,7 +196,8 @@ def open_jobs() -> Sequence[UUID]:
 def begin(job: Job) -> None:
     """A worker has taken it up, for the first time or again."""
     job.status = Status.RUNNING
-    job.started_at = job.started_at or clock.now()
+    job.seen_at = clock.now()
+    job.started_at = job.started_at or job.seen_at
     announce(job.id)
 
 
@@ -222,5 +229,6 @@ def retry(job: Job) -> None:
     if job.status is not Status.FAILED:
         raise ConflictError("Only a job that failed can be tried again. Nothing was changed.")
     job.status, job.problem, job.finished_at, job.cancel_asked_at = Status.QUEUED, None, None, None
+    job.seen_at = clock.now()
     db.session.flush()
     announce(job.id)

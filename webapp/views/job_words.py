@@ -21,6 +21,10 @@ STATES = {
     Status.FAILED: "Stopped by a problem",
     Status.CANCELLED: "Cancelled; what was done until then stands",
 }
+SILENT = {
+    Status.QUEUED: "Still waiting: the worker is busy with another job, or does not run",
+    Status.RUNNING: "The worker does not answer. The job goes on from here as soon as one runs",
+}
 UNITS = {
     Kind.IMPORT_CHECK: ("row", "rows"),
     Kind.IMPORT: ("person", "people"),
@@ -43,6 +47,8 @@ def job_title(job: Job) -> str:
 
 def job_state(job: Job) -> str:
     """Where it stands."""
+    if job.is_silent:
+        return SILENT[job.status]
     if job.is_open and job.cancel_asked_at:
         return f"Stopping after the {UNITS[job.kind][1]} it is at"
     return STATES[job.status]
