@@ -13,14 +13,11 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import psycopg
 from flask import Flask, current_app
-from huey import PostgresHuey, RedisHuey, SqliteHuey, crontab
-from huey.api import Huey
-from huey.exceptions import HueyException
-from redis import RedisError
 from sqlalchemy import Engine
 
 from webapp.database import LOST, db, is_sqlite, only_one, writing
@@ -28,6 +25,10 @@ from webapp.domain import audit, backfills, import_jobs, jobs, people_file
 from webapp.domain.audit import Actor
 from webapp.domain.errors import DomainError
 from webapp.domain.jobs import Job, Kind, Status
+
+# huey is imported where it is used, and Redis with it: most web processes never are asked for a job, and it is large.
+if TYPE_CHECKING:
+    from huey.api import Huey
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ BATCHES: Mapping[Kind, Batch] = {
 GIVE_WAY = 0.12  # seconds; SQLite lets whoever waits for the write lock look again after 0.1 s at the latest
 
 
-def queue() -> Huey:
+def queue() -> "Huey":
     """The application's queue, opened with its first use: the database may come up later than the application."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     with _opening:
@@ -69,7 +70,9 @@ def _connect(engine: Engine) -> psycopg.Connection:
     return connection
 
 
-def _open(app: Flask) -> Huey:
+def _open(app: Flask) -> "Huey":
+    from huey import PostgresHuey, RedisHuey, SqliteHuey, crontab
+
     url, instance = app.config["JOBS_URL"], Path(app.instance_path)
     opened: Huey
     if url:
@@ -101,6 +104,9 @@ def _open(app: Flask) -> Huey:
 
 def enqueue(job_id: UUID) -> None:
     """Tell a worker of a job, once its row is committed. Where the queue cannot be reached it is found later."""
+    from huey.exceptions import HueyException
+    from redis import RedisError
+
     try:
         queue()
         current_app.extensions["run job"](str(job_id))
