@@ -3,7 +3,7 @@
 import csv
 import os
 import random
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +16,7 @@ from benchmarks.figures import Figure, at_most, limit
 from benchmarks.marks import prepared
 from benchmarks.servers import ROOT, Postgres
 
+LOOK_EVERY = 0.1  # seconds
 MOST_MEMORY = 300  # MB of a process that settles or imports
 
 
@@ -75,7 +76,7 @@ def _write(file: Path, rows: int) -> None:
 
 def _run(url: str, *arguments: str) -> tuple[float, float]:
     """Run a command of the ``flask`` tool; seconds, and the most memory its process had, in MB."""
-    with tempfile.TemporaryDirectory() as instance:
+    with tempfile.TemporaryDirectory() as instance, tempfile.TemporaryFile() as errors:
         environment = os.environ | {"DATABASE_URL": url, "SECRET_KEY": SECRET, "INSTANCE_PATH": instance}
         began = time.perf_counter()
         process = subprocess.Popen(
@@ -83,19 +84,29 @@ def _run(url: str, *arguments: str) -> tuple[float, float]:
             cwd=ROOT,
             env=environment,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=errors,
         )
-        assert process.stderr
-        said = process.stderr.read().decode()
-        _, status, usage = os.wait4(process.pid, 0)
+        most = 0.0
+        while process.poll() is None:
+            most = max(most, _most_memory(process.pid))
+            time.sleep(LOOK_EVERY)
         took = time.perf_counter() - began
-    if status:
-        raise RuntimeError(said[-2000:])
-    return took, _megabytes(usage)
+        errors.seek(0)
+        if process.returncode:
+            raise RuntimeError(errors.read().decode()[-2000:])
+    return took, most
 
 
-def _megabytes(usage: resource.struct_rusage) -> float:
-    return usage.ru_maxrss / 1024
+def _most_memory(pid: int) -> float:
+    """The most memory that a process had until now, in MB; nothing where it has just ended. What the system tells of
+    children that ended has the memory of their parent in it, from before they became a program of their own.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else 0
 
 
 def _timed(postgres: Postgres, name: str, statement: str) -> float:
