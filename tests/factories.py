@@ -90,7 +90,7 @@ def change(of: Badge, **fields: object) -> None:
     draft = Draft.of(of)
     with writing():
         definitions.change(
-            of, replace(draft, **{name: str(value) for name, value in fields.items()}), draft.fingerprint
+            of, replace(draft, **{name: str(value) for name, value in fields.items()}), definitions.fingerprint(of)
         )
 
 

@@ -68,6 +68,8 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (url.origin !== location.origin) return;
+  // Back to what a form led to: only the browser can ask whether the form is to be sent again.
+  if (request.isHistoryNavigation && request.method === "POST") return;
   if (request.mode === "navigate") event.respondWith(navigate(event, url));
   else if (request.method === "GET" && url.pathname.startsWith("/static/")) event.respondWith(file(request));
 });

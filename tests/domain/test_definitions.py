@@ -72,7 +72,7 @@ def test_what_is_wrong_is_said_by_field_and_nothing_is_stored(wrong: dict[str, s
     assert said in problems[field]
     with pytest.raises(InvalidError, match=r"\w"), writing():
         definitions.add(draft)
-    seen = Draft.of(named("On a Roll")).fingerprint
+    seen = definitions.fingerprint(named("On a Roll"))
     with pytest.raises(InvalidError, match=r"\w"), writing():
         definitions.change(named("On a Roll"), draft, seen)
     assert [badge.name for badge in badges.all_definitions()].count("On a Roll") == 1
@@ -115,10 +115,10 @@ def test_other_criteria_make_a_new_version(people: People) -> None:
 
 def test_who_comes_second_is_told_and_changes_nothing(people: People) -> None:
     badge = named("On a Roll")
-    read = Draft.of(badge)
+    read, seen = Draft.of(badge), definitions.fingerprint(badge)
     change(badge, description="The first admin's words")
     with pytest.raises(ChangedMeanwhileError, match="Somebody else has changed On a Roll"), writing():
-        definitions.change(badge, replace(read, criteria_value="9"), read.fingerprint)
+        definitions.change(badge, replace(read, criteria_value="9"), seen)
     db.session.expire_all()
     assert (named("On a Roll").description, named("On a Roll").criteria_value) == ("The first admin's words", 3)
 

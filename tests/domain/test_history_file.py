@@ -88,6 +88,13 @@ def test_a_header_with_a_stray_quote_is_refused_at_once() -> None:
         Reader([b'book_no,"name,camp,camp_date\n7,Asha,Camp,2026-04-05\n'])
 
 
+def test_empty_columns_that_a_spreadsheet_writes_at_the_end_are_none() -> None:
+    rows = "7;Asha Rao;Camp;2026-04-05;;", "8;Binu;Camp;2026-04-05", "9;Devi;Camp;2026-04-05;;x"
+    first, second, third = Reader(["\r\n".join(["book_no;name;camp;camp_date;;", *rows]).encode()])
+    assert [row.name for row in (first, second) if isinstance(row, Entry)] == ["Asha Rao", "Binu"]
+    assert third == Problem(4, "it has 6 of 4 columns.")
+
+
 def test_columns_and_their_words_are_understood_in_any_case() -> None:
     header = " Book_No ;NAME; Camp;Camp_Date;CAMP_ROLE; Attended "
     (row,) = Reader([f"{header}\n7;Asha Rao;Eye Camp;2026-04-05; Doctor ;YES\n".encode()])

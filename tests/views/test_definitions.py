@@ -273,6 +273,17 @@ def test_who_saves_second_is_told_loses_nothing_and_may_go_on(
         assert factories.named("Certified Volunteer").version == 3
 
 
+def test_who_saves_what_was_retired_meanwhile_is_asked_again(app: Flask, admin: FlaskClient, badge_id: UUID) -> None:
+    at = f"/office/badges/{badge_id}"
+    confirm = admin.post(f"{at}/edit", data=fields(admin.get(f"{at}/edit").text) | {"criteria_value": "4"})
+    admin.post(f"{at}/retire")
+    told = admin.post(f"{at}/edit", data=fields(confirm.text) | {"do": "save"})
+    assert told.status_code == 409
+    assert "Somebody else has changed this badge meanwhile." in told.text
+    with app.app_context():
+        assert factories.named("Certified Volunteer").version == 1
+
+
 def test_a_preview_does_not_forget_what_was_read_first(app: Flask, admin: FlaskClient, badge_id: UUID) -> None:
     at = f"/office/badges/{badge_id}/edit"
     mine = fields(admin.get(at).text)

@@ -85,6 +85,9 @@ def test_the_one_who_is_found_is_shown_on_their_line(app: Flask, as_: As, people
     several = admin.get("/leaderboard/?q=person").text
     assert several.count('class="name">Person') == 8
     assert "And others" in several
+    with app.app_context():
+        factories.person("Person")
+    assert ">Person</span>" in admin.get("/leaderboard/?q=person").text  # whose name has no longer part
     assert "matches “zzz”" in admin.get("/leaderboard/?q=zzz").text
     assert "matches “%”" in admin.get("/leaderboard/?q=%25").text
 
@@ -107,7 +110,7 @@ def test_where_one_stands_is_for_the_organisation_to_show(as_: As, people: Peopl
     assert ">You<" in page
     assert "/people/" not in page
     assert "Where I stand" in volunteer.get("/cabinet").text
-    assert "You came to no camp in this time" in volunteer.get("/leaderboard/mine?period=2025").text
+    assert "You came to no camp as a volunteer in this time" in volunteer.get("/leaderboard/mine?period=2025").text
     assert "for volunteers" in as_(people.coordinator).get("/leaderboard/mine").text
     admin.post("/leaderboard/neighbourhoods", data={"show": "no"})
     assert volunteer.get("/leaderboard/mine").status_code == 404

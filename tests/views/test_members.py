@@ -261,7 +261,8 @@ def test_bad_lines_are_shown_told_whole_and_left_out_if_wished(app: Flask, admin
     [
         (b"", "The file is empty"),
         (b"name,role\nAsha,admin\n", "missing: book_no"),
-        (b"PK\x03\x04\xff\xff", "not UTF-8"),
+        (b"PK\x03\x04\xff\xff", "This is a workbook"),
+        (b"sep=;\nbook_no;name\n17;Asha\n", "The first line only names the separator. Delete it"),
         (b"x" * 1_000_001, "at most 1,000,000 fit"),
     ],
 )

@@ -139,6 +139,8 @@ def test_only_admins_are_led(app: Flask, as_: As, admin: Person) -> None:
         ("people", {"people": "1 Asha"}, "Line 1: book number 1 belongs to Meera Krishnan."),
         ("people", {"people": "5 Asha\n5 Imran"}, "Line 2: book number 5 is in the list twice."),
         ("people", {"people": "99999999999 Asha"}, "is not a book number"),
+        ("people", {"people": "-5 Asha"}, "“-5” is not a book number"),
+        ("people", {"people": "Asha\n12345"}, "Line 2: a number without a name."),
         (
             "people",
             {"people": "\n".join(f"{n} Somebody" for n in range(100, 401))},

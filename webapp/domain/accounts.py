@@ -411,13 +411,20 @@ def search(query: str) -> Search:
 
 
 def find_some(query: str, most: int) -> list[Person]:
-    """The first people that match, whoever they are."""
-    return list(db.session.scalars(find(query).limit(most)))
+    """The first people that match, whoever they are; those who are called just so lead."""
+    return _first(find(query), query, most)
 
 
 def find_listed(query: str, most: int) -> list[Person]:
-    """The first people that match and may stand on leaderboards."""
-    return list(db.session.scalars(find(query).where(listed()).limit(most)))
+    """As :func:`find_some`, of those who may stand on leaderboards."""
+    return _first(find(query).where(listed()), query, most)
+
+
+def _first(people: Select[tuple[Person]], query: str, most: int) -> list[Person]:
+    # A question of its own: ordering everybody by it would keep the database from stopping at the first.
+    called_so = people.where(Person.search_name == fold(query))
+    found = dict.fromkeys(db.session.scalars(called_so.limit(most)))
+    return list(found | dict.fromkeys(db.session.scalars(people.limit(most))))[:most]
 
 
 def find(query: str = "", role: Role | None = None, *, active: bool | None = None) -> Select[tuple[Person]]:

@@ -66,11 +66,6 @@ class Draft:
         return cls(**{field.name: str(getattr(badge, field.name)) for field in fields(cls)})
 
     @property
-    def fingerprint(self) -> str:
-        """By what it is known whether a badge is still as it was read."""
-        return hashlib.sha256("\0".join(astuple(self)).encode()).hexdigest()[:16]
-
-    @property
     def asked(self) -> Asked:
         """What is asked for; of a draft without :meth:`problems`."""
         return Asked(Criteria(self.criteria_type), int(self.criteria_value))
@@ -121,6 +116,12 @@ def _problem_of(text: str, longest: int, missing: str) -> str:
 # --- the verbs -----------------------------------------------------------------------------------
 
 
+def fingerprint(badge: Badge) -> str:
+    """By what it is known whether a badge is still as it was read: its definition, and whether it is awarded."""
+    facts = [*astuple(Draft.of(badge)), str(badge.is_active)]
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
+
+
 def add(draft: Draft) -> Badge:
     """A new badge, in the last place. Raises :class:`InvalidError` for a draft with problems."""
     _alone()
@@ -138,12 +139,12 @@ def add(draft: Draft) -> Badge:
 def change(badge: Badge, draft: Draft, seen: str) -> bool:
     """Make a badge what the draft says; whether it asks for something else now, which makes a new version.
 
-    ``seen`` is the :attr:`Draft.fingerprint` of what was read. Raises :class:`ChangedMeanwhileError` where the
+    ``seen`` is the :func:`fingerprint` of what was read. Raises :class:`ChangedMeanwhileError` where the
     badge is another by now, and :class:`InvalidError` for a draft with problems.
     """
     badge = _held(badge)
     before = Draft.of(badge)
-    if before.fingerprint != seen:
+    if fingerprint(badge) != seen:
         raise ChangedMeanwhileError(f"Somebody else has changed {badge.name} meanwhile. Nothing was changed.")
     _refuse(draft.problems(badge))
     changed = [field.name for field in fields(Draft) if getattr(before, field.name) != getattr(draft, field.name)]

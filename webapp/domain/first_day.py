@@ -20,8 +20,9 @@ MOST_TYPED = 300  # people at a time; more come better by a file
 MOST_TOLD = 20  # problems
 SKIPPED = "first_day"
 # "42 Asha Rao", "42, Asha Rao" and "Asha Rao, 42"
-NUMBER_FIRST = re.compile(r"([0-9]+)(?:\s*[,;:.\t]\s*|\s+)(\S.*)")
-NUMBER_LAST = re.compile(r"(.*\S)\s*[,;\t]\s*([0-9]+)")
+NUMBER_FIRST = re.compile(r"([-+]?[0-9]+)(?:\s*[,;:.\t]\s*|\s+)(\S.*)")
+NUMBER_LAST = re.compile(r"(.*\S)\s*[,;\t]\s*([-+]?[0-9]+)")
+NUMBER_ALONE = re.compile(r"[-+]?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,8 @@ def _parse(text: str) -> tuple[list[Typed], list[tuple[int, str]]]:
         first, last = NUMBER_FIRST.fullmatch(written), NUMBER_LAST.fullmatch(written)
         name, number = (first[2], first[1]) if first else (last[1], last[2]) if last else (written, None)
         try:
+            if NUMBER_ALONE.fullmatch(written):
+                raise InvalidError("a number without a name.")
             book_no = accounts.parse_book_no(number) if number else None
             found.append(Typed(line, accounts.clean_name(name), book_no))
         except InvalidError as error:

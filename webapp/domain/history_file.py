@@ -187,6 +187,10 @@ def form_of(header: str, required: Sequence[str], optional: Sequence[str]) -> Fo
         columns = [name.strip().lower() for name in csv_cells.split(header, separator)]
     except InvalidError as error:
         raise InvalidError(f"The first line is {error}") from None
+    if columns[:1] and columns[0].startswith("sep="):
+        raise InvalidError("The first line only names the separator. Delete it: the first line must name the columns.")
+    while len(columns) > 1 and not columns[-1]:  # a spreadsheet writes those that it once had, too
+        columns.pop()
     known = [*required, *optional]
     unknown = [name for name in columns if name not in known]
     missing = [name for name in required if name not in columns]
@@ -211,6 +215,8 @@ def row_of(line: str, form: Form) -> dict[str, str]:
     cells = csv_cells.split(line, form.separator)
     if not any(cell.strip() for cell in cells):
         return {}
+    while len(cells) > len(form.columns) and not cells[-1].strip():
+        cells.pop()
     if len(cells) != len(form.columns):
         raise InvalidError(f"it has {len(cells)} of {len(form.columns)} columns.")
     return {column: csv_cells.plain(cell.strip()) for column, cell in zip(form.columns, cells, strict=True)}

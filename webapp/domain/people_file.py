@@ -16,7 +16,7 @@ from webapp.domain import accounts, audit, jobs
 from webapp.domain.accounts import Person, Role, clean_name, parse_book_no
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.history_file import Lines, Place, Problem, form_of, row_of
+from webapp.domain.history_file import Lines, Place, Problem, form_of, must_be_text, row_of
 from webapp.domain.jobs import Job, Kind, Upload
 
 T = TypeVar("T")
@@ -151,6 +151,7 @@ def _slices(of: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def _rows(content: bytes) -> Iterator[Row | Problem]:
     if len(content) > LARGEST_FILE:
         raise InvalidError(f"The file has {len(content):,} bytes; at most {LARGEST_FILE:,} fit. Cut it into several.")
+    must_be_text(content)
     lines = iter(Lines([content], Place()))
     form = form_of(next(lines, ""), REQUIRED, OPTIONAL)
     for number, line in enumerate(lines, start=2):

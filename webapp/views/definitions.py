@@ -104,7 +104,7 @@ def edit(badge_id: UUID) -> ResponseReturnValue:
     draft, step = _sent()
     seen = request.form.get("seen", "")
     problems = draft.problems(badge)
-    if step in ("continue", "save") and Draft.of(badge).fingerprint != seen:
+    if step in ("continue", "save") and definitions.fingerprint(badge) != seen:
         return _form(draft, badge, problems, changed_meanwhile=True)
     if step == "save" and not problems:
         try:
@@ -198,7 +198,7 @@ def _drafted(draft: Draft, step: str, problems: dict[str, str], badge: Badge | N
         is_other=is_other,
         backfills=is_other and (badge is None or badge.is_active),
         forecast=definitions.forecast(draft.asked, badge),
-        seen=Draft.of(badge).fingerprint if badge else "",
+        seen=definitions.fingerprint(badge) if badge else "",
     )
 
 
@@ -216,7 +216,7 @@ def _form(
         badge=badge,
         draft=draft.drawable,
         problems=problems or {},
-        seen=seen or (Draft.of(badge).fingerprint if badge else ""),
+        seen=seen or (definitions.fingerprint(badge) if badge else ""),
         changed_meanwhile=changed_meanwhile,
         artwork=ARTWORK,
         parts=PARTS,
