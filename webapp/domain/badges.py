@@ -310,51 +310,54 @@ def settle(
     reached already is found later: its backfill had not come to them yet. The people must be locked.
     """
     active = definitions()
-    now = clock.now()
     existing = _awards_by_badge([change.person_id for change in changes])
-    settlements = {}
-    for change in changes:
-        awards = existing[change.person_id]
-        new: list[Badge] = []
-        found: list[Badge] = []
-        returned: list[Badge] = []
-        revoked: list[Badge] = []
-        moved: list[Badge] = []
-        completed: dict[UUID, UUID] = {}
-        retired = sorted(
-            (known.award.badge for known in awards.values() if not known.award.badge.is_active), key=in_order
-        )
-        for badge in [*active, *retired]:
-            known = awards.get(badge.id)
-            # An award is judged by what was asked when it was earned, and kept or given back by what is asked now, too.
-            visit = change.after.completed_by(*(known.asked if known else badge.asked))
-            if known is None:
-                if visit:
-                    is_found = change.before and change.before.completed_by(*badge.asked)
-                    (found if is_found else new).append(badge)
-            elif known.award.revoked_at is not None:
-                if visit is None and badge.is_active:
-                    visit = change.after.completed_by(*badge.asked)
-                    known.award.version = badge.version if visit else known.award.version
-                if visit:
-                    returned.append(badge)
-            elif visit is None:
-                if change.before and _costs(change, known):
-                    _revoke(known.award, reason, by)
-                    revoked.append(badge)
-            elif known.award.camp_id != visit.camp_id:  # a correction moved the visit that completed it
-                known.award.camp_id = visit.camp_id
-                moved.append(badge)
-            if visit:
-                completed[badge.id] = visit.camp_id
-        _award(change.person_id, new, completed, now)
-        for badge in found:
-            begun = db.session.get_one(Camp, completed[badge.id]).starts_at
-            _award(change.person_id, [badge], completed, min(begun, now), found_later=True)
-        give_back(change.person_id, [badge.id for badge in returned], completed, now)
-        settlements[change.person_id] = Settlement(new, returned, revoked, now, found, moved)
+    settlements = {
+        change.person_id: _settle_one(change, active, existing[change.person_id], reason, by) for change in changes
+    }
     db.session.flush()
     return settlements
+
+
+def _settle_one(
+    change: Change, active: Sequence[Badge], awards: Mapping[UUID, "_Known"], reason: str, by: Person | None
+) -> Settlement:
+    now = clock.now()
+    new: list[Badge] = []
+    found: list[Badge] = []
+    returned: list[Badge] = []
+    revoked: list[Badge] = []
+    moved: list[Badge] = []
+    completed: dict[UUID, UUID] = {}
+    retired = (known.award.badge for known in awards.values() if not known.award.badge.is_active)
+    for badge in [*active, *sorted(retired, key=in_order)]:
+        known = awards.get(badge.id)
+        # An award is judged by what was asked when it was earned, and kept or given back by what is asked now, too.
+        visit = change.after.completed_by(*(known.asked if known else badge.asked))
+        if known is None:
+            if visit:
+                is_found = change.before and change.before.completed_by(*badge.asked)
+                (found if is_found else new).append(badge)
+        elif known.award.revoked_at is not None:
+            if visit is None and badge.is_active:
+                visit = change.after.completed_by(*badge.asked)
+                known.award.version = badge.version if visit else known.award.version
+            if visit:
+                returned.append(badge)
+        elif visit is None:
+            if change.before and _costs(change, known):
+                _revoke(known.award, reason, by)
+                revoked.append(badge)
+        elif known.award.camp_id != visit.camp_id:  # a correction moved the visit that completed it
+            known.award.camp_id = visit.camp_id
+            moved.append(badge)
+        if visit:
+            completed[badge.id] = visit.camp_id
+    _award(change.person_id, new, completed, now)
+    for badge in found:
+        begun = db.session.get_one(Camp, completed[badge.id]).starts_at
+        _award(change.person_id, [badge], completed, min(begun, now), found_later=True)
+    give_back(change.person_id, [badge.id for badge in returned], completed, now)
+    return Settlement(new, returned, revoked, now, found, moved)
 
 
 def take_back(changes: Sequence[Change], *, reason: str) -> list[Consequence]:
