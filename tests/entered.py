@@ -1,5 +1,5 @@
 """Whatever a request or a command changes is entered into the audit trail in the same transaction: looked at in
-every test, so that no verb is forgotten.
+every test, so that no verb is forgotten. And the trail is only ever added to.
 """
 
 import re
@@ -24,11 +24,14 @@ KEPT = {
     "setting",
 }
 CHANGE = re.compile(r'\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+"?(\w+)', re.IGNORECASE)
+REWRITING = re.compile(r'\b(?:UPDATE|DELETE\s+FROM)\s+"?(?:entry|entry_award)\b', re.IGNORECASE)
 PASSING_OF_DAYS = "SET recent_from"  # of the last twelve months, which end with today
 
 
 class Watch:
-    """Collects the transactions of requests and commands that changed something and entered nothing."""
+    """Collects the transactions of requests and commands that changed something and entered nothing, or changed
+    what was entered; ``flask seed`` alone may empty everything.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.unentered: list[str] = []
@@ -42,9 +45,18 @@ class Watch:
     def _execute(self, connection: Connection, cursor: Any, statement: str, *_: object) -> None:
         if cursor.rowcount and PASSING_OF_DAYS not in statement:
             connection.info.setdefault("changed", set()).update(CHANGE.findall(statement))
+        if REWRITING.search(statement) and _by() not in ("", "seed"):
+            self.unentered.append(f"{_by()}: {statement}")
 
     def _commit(self, connection: Connection) -> None:
         changed = connection.info.get("changed", set())
-        by = request.path if has_request_context() else getattr(click.get_current_context(silent=True), "info_name", "")
+        by = _by()
         if by and changed & KEPT and "entry" not in changed:
             self.unentered.append(f"{by}: {', '.join(sorted(changed & KEPT))}")
+
+
+def _by() -> str:
+    """The request or the command that is under way."""
+    if has_request_context():
+        return request.path
+    return getattr(click.get_current_context(silent=True), "info_name", None) or ""
