@@ -170,7 +170,7 @@ def _facts(camp: Camp) -> dict[str, object]:
 
 def _hold_calendar(site_id: UUID, first: date) -> None:
     """One change of the calendar at a time, and no marks at a site's camps from a date on meanwhile."""
-    one_at_a_time("settling many people")
+    one_at_a_time(settling.WORK)
     camps.hold_from(site_id, first)
 
 
@@ -178,7 +178,7 @@ def _hold(camp: Camp, *dates: date) -> tuple[Camp, date]:
     """A camp to be changed, held along with the calendar from its date on, or from an earlier one of ``dates``;
     and which date that is.
     """
-    one_at_a_time("settling many people")  # before its date is read, which only this work changes
+    one_at_a_time(settling.WORK)  # before its date is read, which only this work changes
     now = db.session.execute(select(Camp.camp_date).where(Camp.id == camp.id)).scalar_one()
     first = min((now, *dates))
     camps.hold_from(camp.site_id, first)
@@ -256,7 +256,7 @@ def add_site(name: str, time_zone: str) -> Site:
     """Add a site. Raises :class:`InvalidError` for a bad name or a time zone that is not in the IANA list,
     :class:`ConflictError` for the name of another.
     """
-    one_at_a_time("settling many people")
+    one_at_a_time(settling.WORK)
     site = camps.add_site(name, time_zone)
     audit.note(Action.SITE_ADDED, details={"site_id": site.id, **_site_facts(site)})
     return site
@@ -268,7 +268,7 @@ def change_site(site: Site, name: str | None, time_zone: str | None) -> None:
     Raises as :func:`add_site` does, and :class:`ConflictError` where people are marked at a camp that would
     not have been held yet.
     """
-    one_at_a_time("settling many people")
+    one_at_a_time(settling.WORK)
     db.session.refresh(site)
     name = site.name if name is None else clean_label(name, "place")
     time_zone = site.time_zone if time_zone is None else camps.clean_time_zone(time_zone)

@@ -5,18 +5,20 @@ Only the file is looked at here; what the database says of its rows is for :mod:
 
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from webapp.domain import cells as csv_cells
 from webapp.domain.accounts import clean_name, parse_book_no
 from webapp.domain.camps import clean_label
 from webapp.domain.errors import InvalidError
 from webapp.domain.records import CampRole, State
+
+T = TypeVar("T")
 
 EARLIEST_YEAR = 1900
 REQUIRED = ("book_no", "name", "camp", "camp_date")
@@ -102,12 +104,16 @@ class Reader:
 
     def __iter__(self) -> Iterator[Entry | Problem]:
         for text in self._texts:
-            line = self._lines.number
-            try:
-                if row := row_of(text, self.form):
-                    yield _entry(line, row)
-            except InvalidError as error:
-                yield Problem(line, str(error))
+            yield from parsed(self._lines.number, text, self.form, _entry)
+
+
+def parsed(line: int, text: str, form: Form, made: Callable[[int, Mapping[str, str]], T]) -> Iterator[T | Problem]:
+    """What is ``made`` of a line of a file, or why it cannot be; nothing of one that is empty."""
+    try:
+        if row := _row_of(text, form):
+            yield made(line, row)
+    except InvalidError as error:
+        yield Problem(line, str(error))
 
 
 def read(path: Path) -> Iterator[Entry | Problem]:
@@ -207,7 +213,7 @@ def form_of(header: str, required: Sequence[str], optional: Sequence[str]) -> Fo
     return Form(columns, separator)
 
 
-def row_of(line: str, form: Form) -> dict[str, str]:
+def _row_of(line: str, form: Form) -> dict[str, str]:
     """What a line has in each column; nothing where all is empty.
 
     Raises :class:`InvalidError` where the line is no CSV, or has not as many cells as there are columns.

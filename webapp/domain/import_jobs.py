@@ -189,7 +189,7 @@ def carry_out(job: Job) -> bool:
         return _settle_others(job, at)
     if "clear" in at:
         return uploads.clear_some(check_id)
-    one_at_a_time(imports.SETTLING)
+    one_at_a_time(settling.WORK)
     if "book_no" in at:
         return _store(job, check_id, at["book_no"])
     return _begin(job, check_id)
@@ -218,7 +218,7 @@ def _begin(job: Job, check_id: UUID) -> bool:
 
 def _settle_others(job: Job, at: Mapping[str, Any]) -> bool:
     """Settle those whose runs go over the new dates, named in the file or not."""
-    one_at_a_time(imports.SETTLING)
+    one_at_a_time(settling.WORK)
     new_dates = {UUID(site_id): date.fromisoformat(day) for site_id, day in at["gone_over"].items()}
     after = UUID(at["after"]) if at["after"] else None
     done = Settled()

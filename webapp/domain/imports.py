@@ -48,7 +48,6 @@ from webapp.domain.history_file import Entry, Problem
 from webapp.domain.records import Attendance, CampRole, State, is_marked
 from webapp.domain.staging import camp_is_there, same_camp, staged
 
-SETTLING = "settling many people"  # one at a time
 MOST_PROBLEMS = 10_000  # told one by one; beyond them only their number
 
 
@@ -105,7 +104,7 @@ def store(
     Raises :class:`ImportRefused` where there are problems, in the file or with the facts, unless
     ``keep_good``; then they are in the report.
     """
-    one_at_a_time(SETTLING)
+    one_at_a_time(settling.WORK)
     report = Report()
     entry_id = uuid4()
     staging.stage(rows, refuse=report.refuse, read=read)

@@ -139,11 +139,11 @@ def neighbourhood(person: Person, board: Board = OVERALL, measure: Measure = Mea
         _in_order(board, measure, figure < value).limit(NEIGHBOURS),
     )
     page = select(union_all(*(each.subquery().select() for each in near)).subquery())
-    lines = _read(page, board, measure, standings.numbers(board, measure))
-    place = next((place for place, line in enumerate(lines) if line.person.id == person.id), None)
+    found = _read(page, board, measure, standings.numbers(board, measure))
+    place = next((place for place, line in enumerate(found) if line.person.id == person.id), None)
     if place is None:  # they have just been marked, and stand elsewhere now
         return neighbourhood(person, board, measure)
-    return lines[max(0, place - NEIGHBOURS) : place + 1 + NEIGHBOURS]
+    return found[max(0, place - NEIGHBOURS) : place + 1 + NEIGHBOURS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def keep_up() -> None:
     """Let the last twelve months end today, at every site: whoever came on a date that is in them no longer
     is settled anew. It costs what marking those people had cost. Inside the caller's write transaction.
     """
-    one_at_a_time("settling many people")
+    one_at_a_time(settling.WORK)
     for site in _behind():
         new, kept = camps.first_of_recent(site.today), site.recent_from
         passed = Attendance.camp_date >= min(kept, new), Attendance.camp_date < max(kept, new)

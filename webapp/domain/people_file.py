@@ -16,7 +16,7 @@ from webapp.domain import accounts, audit, jobs
 from webapp.domain.accounts import Person, Role, clean_name, parse_book_no
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.history_file import Lines, Place, Problem, form_of, must_be_text, row_of
+from webapp.domain.history_file import Lines, Place, Problem, form_of, must_be_text, parsed
 from webapp.domain.jobs import Job, Kind, Upload
 
 T = TypeVar("T")
@@ -155,11 +155,7 @@ def _rows(content: bytes) -> Iterator[Row | Problem]:
     lines = iter(Lines([content], Place()))
     form = form_of(next(lines, ""), REQUIRED, OPTIONAL)
     for number, line in enumerate(lines, start=2):
-        try:
-            if row := row_of(line, form):
-                yield _row(number, row)
-        except InvalidError as error:
-            yield Problem(number, str(error))
+        yield from parsed(number, line, form, _row)
 
 
 def _row(line: int, row: Mapping[str, str]) -> Row:

@@ -53,6 +53,7 @@ from webapp.signals import announce_all
 
 SLICE = 20_000  # people; with 20 camps each their marks take some 100 MB to sort
 WALKED = 500  # people whose histories are read at a time
+WORK = "settling many people"  # by which name it is done one at a time, with what changes calendars
 MANY = 1_000  # people; from here on it is worth telling the planner how many there are
 
 chosen = scratch("chosen", Column("person_id", Uuid, primary_key=True))
@@ -250,7 +251,7 @@ def _choose(
     ends = select(chosen.c.person_id).limit(1)
     first = db.session.scalars(ends.order_by(chosen.c.person_id)).one()
     among = Slice(number, first, db.session.scalars(ends.order_by(chosen.c.person_id.desc())).one())
-    _fill_visited(among)
+    _fill_visits(among)
     return among
 
 
@@ -273,7 +274,7 @@ def _marked(among: Slice) -> ColumnElement[bool]:
     return and_(_chosen(Attendance.person_id, among), is_marked(), camps.held())
 
 
-def _fill_visited(among: Slice) -> None:
+def _fill_visits(among: Slice) -> None:
     """Find every date of every site with a visit of the chosen people: how many ``visits``, and the number of
     the ``stretch`` it belongs to, which goes up wherever the run is broken (:func:`streaks.after`).
     """
@@ -492,11 +493,11 @@ def _fill_due_of_old(among: Slice) -> None:
     for start in range(0, len(ids), WALKED):
         for person_id, history in histories.histories_of(ids[start : start + WALKED]).items():
             for badge_id, version, asked in old[person_id]:
-                visit = history.completed_by(*asked)
-                if visit:
+                completing = history.completed_by(*asked)
+                if completing:
                     key = {"person_id": person_id, "badge_id": badge_id}
                     db.session.execute(delete(due).where(*(due.c[name] == value for name, value in key.items())))
-                    db.session.execute(insert(due), [key | {"camp_id": visit.camp_id, "version": version}])
+                    db.session.execute(insert(due), [key | {"camp_id": completing.camp_id, "version": version}])
 
 
 # --- awards --------------------------------------------------------------------------------------
