@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,17 +31,52 @@ SECRET = "only-for-tests-only"
 HOST = "camp.example.org"  # as deploy/nginx.conf has it
 
 
+class _Gate:
+    """Lets requests through to the application, and knows how many it is answering."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._is_shut = False
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        with self._changed:
+            if self._is_shut:
+                start_response("503 Service Unavailable", [("Content-Length", "0")])
+                return []
+            self._inside += 1
+        try:
+            return self._app(environ, start_response)
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    def shut(self) -> None:
+        """From now on none gets through; waits for those inside. Answers that stream (and only read) go on."""
+        with self._changed:
+            self._is_shut = True
+            assert self._changed.wait_for(lambda: self._inside == 0, PATIENCE)
+
+
 @contextmanager
 def served(app: Flask) -> Iterator[str]:
-    """Host and port of the running server; its clock and database are the test's; many threads."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    """Host and port of the running server; its clock and database are the test's; many threads. At the end none of
+    them writes any more, so that the next test finds its own rows only.
+    """
+    gate = _Gate(app)
+    server = make_server("127.0.0.1", 0, gate, threaded=True)
     server.daemon_threads = True  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        gate.shut()
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Page, expect
 
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.looks import has_no_faults
 from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp.database import writing
@@ -107,14 +107,11 @@ def test_every_state_of_a_board_fits_and_can_be_read(
         ],
         people.volunteer: ["mine", "mine?by=run&period=12-months", "mine?period=2024"],
     }
-    axe = Axe()
     for person, paths in states.items():
         page = open_as(person, viewport=size, color_scheme=scheme)
         for path in paths:
             page.goto(f"/leaderboard/{path}")
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-            faults = axe.run(page)
-            assert faults.violations_count == 0, f"{path}: {faults.generate_report()}"
+            has_no_faults(page)
 
 
 def test_a_long_rank_keeps_off_the_name_on_a_phone(open_as: OpenAs, people: People, crowd: list[Person]) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Page, expect
 
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.looks import has_no_faults
 from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp.database import writing
@@ -143,14 +143,11 @@ def test_every_screen_fits_and_can_be_read(
         factories.change(sixty[10], criteria_value=9)
     one = f"/office/badges/{sixty[10].id}"
     page = open_as(people.admin, viewport=size, color_scheme=scheme)
-    axe = Axe()
     paths = ["/office/badges/", one, f"{one}/edit", f"{one}/retire", f"/office/badges/{sixty[0].id}/reinstate"]
     paths += ["/office/badges/new", f"/people/{people.volunteer.id}", "/leaderboard/", "/roll-call/", "/office/"]
     for path in paths:
         page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        faults = axe.run(page)
-        assert faults.violations_count == 0, f"{path}: {faults.generate_report()}"
+        has_no_faults(page)
     page.goto(f"{one}/edit")
     for asked, answer in (
         ("12", page.get_by_role("heading", name="Save the change?")),
@@ -159,7 +156,5 @@ def test_every_screen_fits_and_can_be_read(
         page.get_by_label("How many camps").fill(asked)
         page.get_by_role("button", name="Continue").click()
         expect(answer).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        faults = axe.run(page)
-        assert faults.violations_count == 0, faults.generate_report()
+        has_no_faults(page, asked)
         page.goto(f"{one}/edit")

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Page, expect
 
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.looks import has_no_faults
 from tests.conftest import SUNDAY, People
 from tests.factories import attend, weekly
 from webapp.database import writing
@@ -150,18 +150,12 @@ def test_every_screen_of_the_calendar_fits_and_can_be_read(
         "sites/new",
         f"sites/{history[0].site_id}",
     ]
-    axe = Axe()
     page = open_as(people.admin, viewport=size, color_scheme=scheme)
-
-    def check(what: str) -> None:
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), what
-        faults = axe.run(page)
-        assert faults.violations_count == 0, f"{what}: {faults.generate_report()}"
 
     for path in paths:
         page.goto(f"/office/{path}")
-        check(path)
+        has_no_faults(page)
     page.goto(f"/office/camps/{history[2].id}")
     page.get_by_role("button", name="Cancel it").click()
     expect(page.get_by_role("button", name="Cancel the camp")).to_be_visible()
-    check("what it changes")
+    has_no_faults(page, "what it changes")

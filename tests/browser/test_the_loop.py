@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Locator, Page, expect
 
 from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.looks import has_no_faults
 from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp.database import writing
@@ -229,7 +229,6 @@ def test_every_screen_fits_and_can_be_read(
 ) -> None:
     """No sideways scrolling, no accessibility fault that axe knows of, targets of at least 44 px on the roll."""
     page = open_as(people.admin, viewport=size, color_scheme=scheme)
-    axe = Axe()
     paths = (
         "/leaderboard/",
         f"/roll-call/{today.id}",
@@ -246,9 +245,7 @@ def test_every_screen_fits_and_can_be_read(
     )
     for path in paths:
         page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        faults = axe.run(page)
-        assert faults.violations_count == 0, f"{path}: {faults.generate_report()}"
+        has_no_faults(page)
         if path == f"/roll-call/{today.id}":
             small = page.eval_on_selector_all(
                 "#rows button, #rows a.button, #q, #scan",
@@ -257,4 +254,4 @@ def test_every_screen_fits_and_can_be_read(
             assert small == []
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/sign-in")
-    assert axe.run(page).violations_count == 0
+    has_no_faults(page)

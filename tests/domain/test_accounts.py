@@ -1,14 +1,15 @@
 """People as an admin changes them: names, roles, accounts switched off and on; one admin stays, whatever happens."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
 from tests import factories
-from tests.conftest import People
+from tests.conftest import SUNDAY, People
+from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import accounts, leaderboard, settling
 from webapp.domain.accounts import Person, Role
@@ -17,6 +18,13 @@ from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.standings import Standing
 
 BLOCKED = 0.5  # seconds for which somebody who must wait is seen to wait
+
+
+@pytest.fixture(autouse=True)
+def _passing(app: Flask) -> Iterator[None]:
+    """Time passes, or the trail would have no order."""
+    with clock.running_from(SUNDAY):
+        yield
 
 
 def done_to(who: Person) -> list[Action]:

@@ -351,7 +351,7 @@ def camps_of_today(*conditions: ColumnElement[bool], most: int | None = None) ->
             *conditions,
         )
         .options(contains_eager(Camp.site))
-        .order_by(Camp.start_time, Camp.name)
+        .order_by(Camp.start_time, Camp.name, Camp.id)
         .limit(most)
     )
     return db.session.scalars(query).all()
@@ -386,19 +386,23 @@ _AROUND_TODAY = (
 
 def recent_camps(number: int) -> Sequence[Camp]:
     """The last held camps before today, newest first."""
-    query = select(Camp).where(held()).order_by(Camp.camp_date.desc(), Camp.start_time.desc()).limit(number + 5)
+    query = (
+        select(Camp).where(held()).order_by(Camp.camp_date.desc(), Camp.start_time.desc(), Camp.id).limit(number + 5)
+    )
     return [camp for camp in db.session.scalars(query) if not camp.is_today][:number]
 
 
 def first_camp() -> Camp | None:
     """The first camp on the calendar."""
-    query = select(Camp).where(Camp.status == Status.SCHEDULED).order_by(Camp.camp_date, Camp.start_time)
+    query = select(Camp).where(Camp.status == Status.SCHEDULED).order_by(Camp.camp_date, Camp.start_time, Camp.id)
     return db.session.scalars(query.limit(1)).first()
 
 
 def next_camp() -> Camp | None:
     """The first scheduled camp still to come."""
-    query = select(Camp).where(Camp.status == Status.SCHEDULED, ~held()).order_by(Camp.camp_date, Camp.start_time)
+    query = (
+        select(Camp).where(Camp.status == Status.SCHEDULED, ~held()).order_by(Camp.camp_date, Camp.start_time, Camp.id)
+    )
     return db.session.scalars(query.limit(1)).first()
 
 
@@ -408,7 +412,7 @@ def coming_camps(number: int, until: date) -> Sequence[Camp]:
     query = (
         select(Camp)
         .where(Camp.status == Status.SCHEDULED, Camp.camp_date.between(first, until))
-        .order_by(Camp.camp_date, Camp.start_time, Camp.name)
+        .order_by(Camp.camp_date, Camp.start_time, Camp.name, Camp.id)
         .limit(number + 20)  # some of today's may have begun
     )
     return [camp for camp in db.session.scalars(query) if not camp.has_begun][:number]

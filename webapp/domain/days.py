@@ -53,7 +53,7 @@ def days_of(person_id: UUID, first: date, last: date) -> list[Day]:
         select(Camp, Attendance)
         .outerjoin(Attendance, here)
         .where(camps.held(), Camp.camp_date.between(first, last), Camp.site_id.in_(own_sites))
-        .order_by(Camp.camp_date.desc(), Camp.start_time.desc(), Camp.name)
+        .order_by(Camp.camp_date.desc(), Camp.start_time.desc(), Camp.name, Camp.id)
     )
     return [Day(camp, found) for camp, found in db.session.execute(query)]
 

@@ -190,7 +190,7 @@ def hold(job_id: UUID) -> Job | None:
 
 def open_jobs() -> Sequence[UUID]:
     """The ids of all jobs still to be done, the oldest first."""
-    return db.session.scalars(select(Job.id).where(Job.status.in_(OPEN)).order_by(Job.created_at)).all()
+    return db.session.scalars(select(Job.id).where(Job.status.in_(OPEN)).order_by(Job.created_at, Job.id)).all()
 
 
 def begin(job: Job) -> None:

@@ -67,7 +67,7 @@ def _attendance(person: Person) -> list[dict[str, Any]]:
 
 
 def _awards(person: Person) -> list[dict[str, Any]]:
-    taken = select(Revocation).where(Revocation.person_id == person.id).order_by(Revocation.revoked_at)
+    taken = select(Revocation).where(Revocation.person_id == person.id).order_by(Revocation.revoked_at, Revocation.id)
     revocations = db.session.scalars(taken).all()
     found = (
         select(Award, Badge, Camp)

@@ -112,7 +112,7 @@ def _older_than(place: Place | None) -> Iterator[ColumnElement[bool]]:
 def camps_called(query: str | date, most: int) -> Sequence[Camp]:
     """The last camps of a date, or whose name holds every word of a text."""
     condition = Camp.camp_date == query if isinstance(query, date) else camps.named(query)
-    found = select(Camp).where(condition).order_by(Camp.camp_date.desc(), Camp.name).limit(most)
+    found = select(Camp).where(condition).order_by(Camp.camp_date.desc(), Camp.name, Camp.id).limit(most)
     return db.session.scalars(found).all()
 
 
@@ -270,7 +270,7 @@ def _causes(person_id: UUID) -> dict[UUID, list[tuple[Effect, Entry]]]:
 
 
 def _revocations(person_id: UUID) -> dict[UUID, list[Revocation]]:
-    query = select(Revocation).where(Revocation.person_id == person_id).order_by(Revocation.revoked_at)
+    query = select(Revocation).where(Revocation.person_id == person_id).order_by(Revocation.revoked_at, Revocation.id)
     found: dict[UUID, list[Revocation]] = defaultdict(list)
     for revocation in db.session.scalars(query):
         found[revocation.badge_id].append(revocation)
