@@ -95,6 +95,16 @@ def until(found: Callable[[], object], what: str = "") -> Any:
     return answer
 
 
+def seconds(number: float) -> float:
+    """How long so many seconds of an idle machine take on this one at present: others work on it, too, and what
+    waits for a processor is late by no fault of its own.
+    """
+    began, busy = time.monotonic(), time.thread_time()
+    while (had := time.thread_time() - busy) < 0.1:
+        pass
+    return number * max(1, (time.monotonic() - began) / had)
+
+
 def ask(host: str, port: int, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
     """Status and answer, read as JSON where it is."""
     connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)

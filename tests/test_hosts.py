@@ -18,7 +18,7 @@ from flask import Flask
 
 from tests import factories
 from tests.factories import PASSWORD
-from tests.serving import SECRET, Nginx, Server, cookie_of, gunicorn, nginx, open_stream, redis, until
+from tests.serving import SECRET, Nginx, Server, cookie_of, gunicorn, nginx, open_stream, redis, seconds, until
 from webapp import clock
 from webapp.domain import credentials
 from webapp.domain.accounts import Person, Role
@@ -87,7 +87,7 @@ def test_a_live_page_hears_within_a_second_of_a_mark_on_another_host(
         marked = time.monotonic()
         while b"New: First Step" not in (line := events.readline()):
             assert line
-        assert time.monotonic() - marked < 1
+        assert time.monotonic() - marked < seconds(1)
 
 
 def test_sign_in_attempts_are_counted_together(hosts: Hosts, coordinator: Person) -> None:

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from tests import factories
-from tests.serving import HOST, PATIENCE, ROOT, Nginx, cookie_of, gunicorn, nginx, open_stream, until
+from tests.serving import HOST, PATIENCE, ROOT, Nginx, cookie_of, gunicorn, nginx, open_stream, seconds, until
 from webapp import clock
 from webapp.database import writing
 from webapp.domain import attendance
@@ -103,7 +103,7 @@ def test_a_live_event_comes_through_at_once(app: Flask, front: Nginx, volunteer:
         marked = time.monotonic()
         while b"New: First Step" not in (line := events.readline()):
             assert line
-        assert time.monotonic() - marked < 1
+        assert time.monotonic() - marked < seconds(1)
 
 
 def test_a_file_of_history_may_be_large(app: Flask, front: Nginx, volunteer: Person) -> None:

@@ -1,6 +1,5 @@
 """The real server: two processes on one database, a mark in one, an open page in the other."""
 
-import http.client
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from flask import Flask
 
 from tests import factories
 from tests.factories import PASSWORD
-from tests.serving import PATIENCE, gunicorn
+from tests.serving import gunicorn, open_stream, seconds
 from webapp import clock
 from webapp.database import writing
 from webapp.domain import attendance
@@ -41,11 +40,9 @@ def test_a_mark_in_one_process_reaches_a_page_held_by_another(
     cookie = client.get_cookie("session")
     assert cookie
     stream_path = page.partition('hx-sse:connect="')[2].partition('"')[0]
-    with ExitStack() as servers:
-        here, there = (servers.enter_context(gunicorn(database_url, tmp_path)) for _ in range(2))
-        stream = http.client.HTTPConnection(here.host, here.port, timeout=PATIENCE)
-        stream.request("GET", stream_path, headers={"Cookie": f"session={cookie.value}"})
-        events = stream.getresponse()
+    with ExitStack() as opened:
+        here, there = (opened.enter_context(gunicorn(database_url, tmp_path)) for _ in range(2))
+        events = opened.enter_context(open_stream(here.connect(), f"session={cookie.value}", stream_path))
         assert events.readline() == b": still here\n"
 
         _, login = there.ask("POST", "/api/v1/auth/login", {"book_no": admin.book_no, "password": PASSWORD})
@@ -59,8 +56,7 @@ def test_a_mark_in_one_process_reaches_a_page_held_by_another(
         while b"New: First Step" not in line:
             line = events.readline()
             assert line
-        assert time.monotonic() - marked < 1
-        stream.close()
+        assert time.monotonic() - marked < seconds(1)
 
 
 def test_the_scripts_of_the_mobile_app(database_url: str, parts: tuple[Person, Person], tmp_path: Path) -> None:

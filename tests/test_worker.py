@@ -30,7 +30,7 @@ KILLS = 10
 SMALL = """
 from flask.cli import main
 from webapp.domain import import_jobs
-import_jobs.ROWS_READ, import_jobs.ROWS_STORED, import_jobs.PEOPLE_SETTLED = 150, 50, 5
+import_jobs.ROWS_READ, import_jobs.ROWS_STORED, import_jobs.PEOPLE_SETTLED = 50, 50, 5
 main()
 """
 
@@ -121,7 +121,7 @@ def known(app: Flask, people: People, context: None) -> Callable[[], None]:
 def test_killed_ten_times_it_ends_as_one_that_was_not(
     app: Flask, people: People, known: Callable[[], None], database_url: str, tmp_path: Path
 ) -> None:
-    content = a_history(2_400)
+    content = a_history(800)
     chance = random.Random(7)
     known()
     checked = sent(content, people.admin)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, expect, sync_playwright
 
 from tests import factories
 from tests.conftest import SUNDAY, People, skip_or_fail
@@ -13,6 +13,9 @@ from tests.factories import PASSWORD
 from tests.serving import served
 from webapp import clock
 from webapp.domain.accounts import Person
+
+PATIENCE = 10_000  # milliseconds until a test gives up, on a machine that others use, too
+expect.set_options(timeout=PATIENCE)
 
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
@@ -76,7 +79,7 @@ def open_as(app: Flask, browser: Browser, url: str, people: People) -> Iterator[
         context = browser.new_context(**{"base_url": url, "viewport": PHONE, **options})  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto("/sign-in")

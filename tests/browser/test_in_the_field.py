@@ -16,6 +16,7 @@ from tests.browser.looks import has_no_faults
 from tests.browser.network import network
 from tests.conftest import SUNDAY, People
 from tests.factories import attend, row_of, weekly
+from tests.serving import seconds
 from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import accounts, attendance
@@ -157,8 +158,9 @@ def test_the_button_sends_at_once(open_as: OpenAs, people: People, today: Camp) 
         page.evaluate("1")
         assert time.monotonic() < until
     page.context.unroute_all()
+    soon = seconds(3) * 1000  # before it would try again by itself
     page.get_by_role("button", name="Send now").click()
-    expect(link(page)).to_have_text("All sent", timeout=3000)
+    expect(link(page)).to_have_text("All sent", timeout=soon)
 
 
 def test_undo_names_the_badges_it_takes_before_they_go(open_as: OpenAs, people: People, today: Camp) -> None:
@@ -204,10 +206,9 @@ def test_two_doors_see_each_other_while_one_types(app: Flask, open_as: OpenAs, p
     other.goto(f"/roll-call/{today.id}")
     ready(other)
     other.get_by_role("searchbox").press_sequentially("imr")
+    two_seconds = seconds(2) * 1000
     one.get_by_role("button", name="Mark Imran Pasha present").click()
-    pressed = one.evaluate("Date.now()")
-    expect(row(other, "Imran Pasha")).to_contain_text("Present", timeout=2000)
-    assert other.evaluate("Date.now()") - pressed < 2000
+    expect(row(other, "Imran Pasha")).to_contain_text("Present", timeout=two_seconds)
     other.get_by_role("searchbox").press_sequentially("an")
     expect(other.get_by_role("searchbox")).to_have_value("imran")
     expect(other.get_by_role("searchbox")).to_be_focused()
@@ -492,10 +493,11 @@ def test_two_phones_of_one_account_see_each_other(
     other = context.new_page()
     other.goto(f"/roll-call/{today.id}")
     ready(other)
+    two_seconds = seconds(2) * 1000
     one.get_by_role("button", name="Mark Imran Pasha present").click()
-    expect(row(other, "Imran Pasha")).to_contain_text("Present", timeout=2000)
+    expect(row(other, "Imran Pasha")).to_contain_text("Present", timeout=two_seconds)
     row(other, "Imran Pasha").get_by_role("button", name="Undo").click()
-    expect(one.locator("#count")).to_have_text("0 of 2 present", timeout=2000)
+    expect(one.locator("#count")).to_have_text("0 of 2 present", timeout=two_seconds)
     context.close()
 
 

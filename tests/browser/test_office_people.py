@@ -150,7 +150,7 @@ def test_every_screen_fits_and_can_be_read(
     page.goto(link)
     has_no_faults(page, "choosing a password")
     page.get_by_role("button", name="Set this password").click()
-    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_text("Please enter a new password.")).to_be_visible()
     has_no_faults(page, "choosing a password, refused")
     page.goto("/password?link=old")
     has_no_faults(page, "a link that is over")

@@ -271,6 +271,13 @@ def all_awards() -> Iterator[tuple[int, str, date, datetime]]:
         yield tuple(row)
 
 
+def revocations_of(person_id: UUID) -> Sequence[Revocation]:
+    """What was taken from a person, in order; of one instant, what is not given back yet last."""
+    query = select(Revocation).where(Revocation.person_id == person_id)
+    in_order = Revocation.revoked_at, Revocation.returned_at.is_(None), Revocation.id
+    return db.session.scalars(query.order_by(*in_order)).all()
+
+
 def ever_revoked(person_id: UUID) -> set[UUID]:
     """The ids of the badges that were taken from a person at some time, whether or not they returned."""
     return set(db.session.scalars(select(Revocation.badge_id).where(Revocation.person_id == person_id)))

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from webapp.database import db
-from webapp.domain import accounts, audit, camps
+from webapp.domain import accounts, audit, badges, camps
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Entry
-from webapp.domain.badges import Award, Badge, Revocation
+from webapp.domain.badges import Award, Badge
 from webapp.domain.camps import Camp, Site
 from webapp.domain.records import Attendance
 
@@ -67,8 +67,7 @@ def _attendance(person: Person) -> list[dict[str, Any]]:
 
 
 def _awards(person: Person) -> list[dict[str, Any]]:
-    taken = select(Revocation).where(Revocation.person_id == person.id).order_by(Revocation.revoked_at, Revocation.id)
-    revocations = db.session.scalars(taken).all()
+    revocations = badges.revocations_of(person.id)
     found = (
         select(Award, Badge, Camp)
         .join(Badge, Badge.id == Award.badge_id)

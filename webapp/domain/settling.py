@@ -10,6 +10,7 @@ People are taken in slices by id, so that memory does not grow with the organisa
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     case,
+    cast,
     delete,
     exists,
     extract,
@@ -37,7 +39,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.elements import ColumnElement, SQLColumnExpression
 
 from webapp import clock
 from webapp.database import Instant, alone, analyze, clear, db, for_many, rows_changed, scratch
@@ -64,6 +66,11 @@ visit = scratch(
     Column("camp_date", Date),
     Column("visits", Integer),
     Column("stretch", Integer),
+    Column("run", Integer),
+    Column("year", SmallInteger),
+    Column("run_of_year", Integer),
+    Column("is_recent", Boolean),
+    Column("run_of_recent", Integer),
 )
 figure = scratch(
     "figure",
@@ -187,15 +194,12 @@ def _restate(among: Slice) -> None:
     _fill_figures(among)
     changes: Tally = Counter()
     for sign, table in ((1, figure), (-1, Standing.__table__)):
-        for measure in Measure:
-            value = table.c[measure]
-            counted = (
-                select(table.c.site_id, table.c.period, value, func.count())
-                .where(_chosen(table.c.person_id, among), table.c.is_listed)
-                .group_by(table.c.site_id, table.c.period, value)
-            )
-            for site_id, period, reached, number in db.session.execute(counted):
-                changes[Board(site_id, period), measure, reached] += sign * number
+        of_board = [table.c.site_id, table.c.period, *(table.c[measure] for measure in Measure)]
+        listed_here = _chosen(table.c.person_id, among), table.c.is_listed
+        counted = select(*of_board, func.count()).where(*listed_here).group_by(*of_board)
+        for site_id, period, *reached, number in db.session.execute(counted):
+            for measure, value in zip(Measure, reached, strict=True):
+                changes[Board(site_id, period), measure, value] += sign * number
     standings.record(changes)
     db.session.execute(delete(Standing).where(_chosen(Standing.person_id, among), ~exists().where(_kept_right())))
     rows = select(figure).where(~exists().where(_same_standing()))
@@ -259,7 +263,7 @@ def _slices(people: Select[tuple[UUID]] | None, *, lock: bool = False) -> Iterat
     among = _choose(None, people, lock=lock)
     while among:
         yield among
-        among = _choose(among.last, people, lock=lock)
+        among = _choose(among.last, people, lock=lock) if among.number == SLICE else None
 
 
 def _chosen(person_id: Any, among: Slice) -> ColumnElement[bool]:
@@ -275,14 +279,17 @@ def _marked(among: Slice) -> ColumnElement[bool]:
 
 
 def _fill_visits(among: Slice) -> None:
-    """Find every date of every site with a visit of the chosen people: how many ``visits``, and the number of
-    the ``stretch`` it belongs to, which goes up wherever the run is broken (:func:`streaks.after`).
+    """Find every date of every site with a visit of the chosen people: how many ``visits``, the number of the
+    ``stretch`` it belongs to, which goes up wherever the run is broken (:func:`streaks.after`), and how long the
+    run is by then, in all and by what of it lies in the same period.
     """
-    on_calendar = select(Camp.site_id, Camp.camp_date).where(camps.held()).distinct().subquery()
-    calendar = select(
-        on_calendar,
-        func.row_number().over(partition_by=on_calendar.c.site_id, order_by=on_calendar.c.camp_date).label("place"),
-    ).subquery()
+    place = func.dense_rank().over(partition_by=Camp.site_id, order_by=Camp.camp_date)
+    calendar = (
+        select(Camp.id, place.label("place"), Site.recent_from)
+        .join(Site, Site.id == Camp.site_id)
+        .where(camps.held())
+        .subquery()
+    )
     visited = is_visit()
     skipped = Attendance.state.in_((State.PRESENT, State.EXCUSED))
     step = case((visited, Step.VISIT), (skipped, Step.SKIPPED), else_=Step.MISSED)
@@ -293,68 +300,42 @@ def _fill_visits(among: Slice) -> None:
             Attendance.camp_date,
             func.max(step).label("step"),
             func.sum(case((visited, 1), else_=0)).label("visits"),
+            func.min(calendar.c.place).label("place"),
+            func.min(calendar.c.recent_from).label("recent_from"),
         )
-        .join(Camp, Camp.id == Attendance.camp_id)
-        .where(_marked(among))
+        .join(calendar, calendar.c.id == Attendance.camp_id)
+        .where(_chosen(Attendance.person_id, among), is_marked())
         .group_by(Attendance.person_id, Attendance.site_id, Attendance.camp_date)
         .subquery()
     )
-    before = func.lag(calendar.c.place).over(
-        partition_by=(dates.c.person_id, dates.c.site_id), order_by=dates.c.camp_date
-    )
-    gap = calendar.c.place != before + 1
-    placed = (
-        select(dates, case((or_(dates.c.step == Step.MISSED, gap), 1), else_=0).label("breaks"))
-        .join(calendar, and_(calendar.c.site_id == dates.c.site_id, calendar.c.camp_date == dates.c.camp_date))
-        .subquery()
-    )
-    stretch = func.sum(placed.c.breaks).over(
+    before = func.lag(dates.c.place).over(partition_by=(dates.c.person_id, dates.c.site_id), order_by=dates.c.camp_date)
+    gap = dates.c.place != before + 1
+    placed = select(dates, case((or_(dates.c.step == Step.MISSED, gap), 1), else_=0).label("breaks")).subquery()
+    breaks_so_far = func.sum(placed.c.breaks).over(
         partition_by=(placed.c.person_id, placed.c.site_id), order_by=placed.c.camp_date
     )
-    stretches = select(placed, stretch.label("stretch")).subquery()
-    of_visits = select(*(stretches.c[column.name] for column in visit.c)).where(stretches.c.step == Step.VISIT)
-    if rows_changed(insert(visit).from_select(visit.c.keys(), of_visits)) > MANY:
+    stretches = select(placed, breaks_so_far.label("stretch")).subquery()
+    year = _year(stretches.c.camp_date).label("year")
+    is_recent = (stretches.c.camp_date >= stretches.c.recent_from).label("is_recent")
+    came = select(stretches, year, is_recent).where(stretches.c.step == Step.VISIT).subquery()
+
+    def run(*of_period: ColumnElement[Any]) -> ColumnElement[int]:
+        stretch = came.c.person_id, came.c.site_id, came.c.stretch
+        return func.row_number().over(partition_by=(*stretch, *of_period), order_by=came.c.camp_date)
+
+    runs = {"run": run(), "run_of_year": run(came.c.year), "run_of_recent": run(came.c.is_recent)}
+    rows = select(*({**came.c, **runs}[name] for name in visit.c.keys()))  # noqa: SIM118 - columns are no mapping
+    if rows_changed(insert(visit).from_select(visit.c.keys(), rows)) > MANY:
         analyze(visit)
 
 
 def _fill_figures(among: Slice) -> None:
     """Work out the figures of the chosen people on each board."""
-    in_stretch = (visit.c.person_id, visit.c.site_id, visit.c.stretch)
-    year = extract("year", visit.c.camp_date)
-    recent = visit.c.camp_date >= Site.recent_from
-    parts = (
-        select(
-            *in_stretch,
-            year.label("year"),
-            recent.label("recent"),
-            func.count().label("steps"),
-            func.sum(visit.c.visits).label("visits"),
-            func.max(visit.c.camp_date).label("last"),
-        )
-        .join(Site, Site.id == visit.c.site_id)
-        .group_by(*in_stretch, year, recent)
-        .cte("parts")
-    )
-    # A run of a period is what of a stretch lies in it.
-    stretches = union_all(
-        _stretches(parts, literal(ALL_TIME)),
-        _stretches(parts, parts.c.year),
-        _stretches(parts, literal(RECENT)).where(parts.c.recent),
-    ).subquery()
-    of_board = (stretches.c.person_id, stretches.c.site_id, stretches.c.period)
-    # The run that ends with the last visit is the last stretch. Its number leads, so that the maximum finds it.
-    last_stretch = func.max(stretches.c.stretch * literal(1 << 20) + stretches.c.steps) % literal(1 << 20)
-    came = (
-        select(
-            *of_board,
-            func.sum(stretches.c.visits).label("visits"),
-            func.max(stretches.c.steps).label("longest"),
-            last_stretch.label("run"),
-            func.max(stretches.c.last).label("last"),
-        )
-        .group_by(*of_board)
-        .cte("came")
-    )
+    came = union_all(
+        _came(_period(ALL_TIME), visit.c.run),
+        _came(visit.c.year, visit.c.run_of_year),
+        _came(_period(RECENT), visit.c.run_of_recent).where(visit.c.is_recent),
+    ).cte("came")
     earned = _badges_earned(among)
     none = literal(0)
     rows = union_all(
@@ -382,7 +363,7 @@ def _fill_figures(among: Slice) -> None:
         select(
             earned.c.person_id, literal(EVERYWHERE, Uuid), earned.c.period, none, none, earned.c.number, none, null()
         ),
-        select(chosen.c.person_id, literal(EVERYWHERE, Uuid), literal(ALL_TIME), none, none, none, none, null()),
+        select(chosen.c.person_id, literal(EVERYWHERE, Uuid), _period(ALL_TIME), none, none, none, none, null()),
     ).subquery()
     key, (visits, longest, number, run, last) = list(rows.c)[:3], list(rows.c)[3:]
     summed = select(*key, func.sum(visits), func.max(longest), func.sum(number), func.max(run), func.max(last))
@@ -393,12 +374,20 @@ def _fill_figures(among: Slice) -> None:
         analyze(figure)
 
 
-def _stretches(parts: CTE, period: ColumnElement[int]) -> Select[Any]:
-    key = (parts.c.person_id, parts.c.site_id, period.label("period"), parts.c.stretch)
-    steps, visits = func.sum(parts.c.steps).label("steps"), func.sum(parts.c.visits).label("visits")
-    of_period = (period,) if period is parts.c.year else ()
-    by = (parts.c.person_id, parts.c.site_id, *of_period, parts.c.stretch)
-    return select(*key, steps, visits, func.max(parts.c.last).label("last")).group_by(*by)
+def _came(period: ColumnElement[int], run: ColumnElement[int]) -> Select[Any]:
+    """What the visits of the chosen people come to in a period, at each site."""
+    key = [visit.c.person_id, visit.c.site_id, *([period] if period is visit.c.year else [])]
+    # The run that ends with the last visit is of the last stretch. Its number leads, so that the maximum finds it.
+    last_run = func.max(visit.c.stretch * literal(1 << 20) + run) % literal(1 << 20)
+    return select(
+        visit.c.person_id,
+        visit.c.site_id,
+        period.label("period"),
+        cast(func.sum(visit.c.visits), Integer).label("visits"),
+        func.max(run).label("longest"),
+        last_run.label("run"),
+        func.max(visit.c.camp_date).label("last"),
+    ).group_by(*key)
 
 
 def _badges_earned(among: Slice) -> CTE:
@@ -407,7 +396,7 @@ def _badges_earned(among: Slice) -> CTE:
         select(
             Award.person_id,
             Camp.site_id,
-            extract("year", Camp.camp_date).label("year"),
+            _year(Camp.camp_date).label("year"),
             (Camp.camp_date >= Site.recent_from).label("recent"),
         )
         .join(Camp, Camp.id == Award.camp_id)
@@ -415,14 +404,24 @@ def _badges_earned(among: Slice) -> CTE:
         .where(_chosen(Award.person_id, among), Award.revoked_at.is_(None))
         .cte("held")
     )
-    person_and_site = held.c.person_id, held.c.site_id
+    key = held.c.person_id, held.c.site_id
+    number = cast(func.count(), Integer).label("number")
     return union_all(
-        select(*person_and_site, literal(ALL_TIME).label("period"), func.count().label("number")).group_by(
-            *person_and_site
-        ),
-        select(*person_and_site, held.c.year, func.count()).group_by(*person_and_site, held.c.year),
-        select(*person_and_site, literal(RECENT), func.count()).where(held.c.recent).group_by(*person_and_site),
+        select(*key, _period(ALL_TIME).label("period"), number).group_by(*key),
+        select(*key, held.c.year, number).group_by(*key, held.c.year),
+        select(*key, _period(RECENT), number).where(held.c.recent).group_by(*key),
     ).cte("earned")
+
+
+# PostgreSQL takes a year for a number with decimals, and a sum for one: grouping and adding them up takes longer.
+
+
+def _year(day: SQLColumnExpression[date]) -> ColumnElement[int]:
+    return cast(extract("year", day), SmallInteger)
+
+
+def _period(period: int) -> ColumnElement[int]:
+    return literal(period, SmallInteger)
 
 
 def _fill_due(among: Slice) -> None:
@@ -442,23 +441,19 @@ def _fill_due(among: Slice) -> None:
         .where(_marked(among), is_visit())
         .cte("visits")
     )
-    length = func.row_number().over(
-        partition_by=(visit.c.person_id, visit.c.site_id, visit.c.stretch), order_by=visit.c.camp_date
-    )
-    runs = select(visit.c.person_id, visit.c.site_id, visit.c.camp_date, length.label("length")).subquery()
     # Of several runs that got as long, the first; of several visits on its date too.
     first = func.row_number().over(
-        partition_by=(runs.c.person_id, Badge.id),
-        order_by=(runs.c.camp_date, runs.c.site_id, visits.c.start_time, visits.c.camp_id),
+        partition_by=(visit.c.person_id, Badge.id),
+        order_by=(visit.c.camp_date, visit.c.site_id, visits.c.start_time, visits.c.camp_id),
     )
     there = and_(
-        visits.c.person_id == runs.c.person_id,
-        visits.c.site_id == runs.c.site_id,
-        visits.c.camp_date == runs.c.camp_date,
+        visits.c.person_id == visit.c.person_id,
+        visits.c.site_id == visit.c.site_id,
+        visits.c.camp_date == visit.c.camp_date,
     )
     candidates = (
-        select(runs.c.person_id, Badge.id.label("badge_id"), visits.c.camp_id, Badge.version, first.label("place"))
-        .join(Badge, and_(Badge.criteria_value == runs.c.length, Badge.criteria_type == Criteria.CONSECUTIVE_VISITS))
+        select(visit.c.person_id, Badge.id.label("badge_id"), visits.c.camp_id, Badge.version, first.label("place"))
+        .join(Badge, and_(Badge.criteria_value == visit.c.run, Badge.criteria_type == Criteria.CONSECUTIVE_VISITS))
         .join(visits, there)
         .where(Badge.is_active)
         .subquery()

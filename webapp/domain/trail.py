@@ -18,7 +18,7 @@ from sqlalchemy.orm import contains_eager
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp.database import db
-from webapp.domain import camps
+from webapp.domain import badges, camps
 from webapp.domain.accounts import Person
 from webapp.domain.audit import EVERYDAY, RARE, Action, Effect, Entry, EntryAward
 from webapp.domain.badges import Asked, Award, Badge, Criteria, Definition, Revocation, own_definition
@@ -270,9 +270,8 @@ def _causes(person_id: UUID) -> dict[UUID, list[tuple[Effect, Entry]]]:
 
 
 def _revocations(person_id: UUID) -> dict[UUID, list[Revocation]]:
-    query = select(Revocation).where(Revocation.person_id == person_id).order_by(Revocation.revoked_at, Revocation.id)
     found: dict[UUID, list[Revocation]] = defaultdict(list)
-    for revocation in db.session.scalars(query):
+    for revocation in badges.revocations_of(person_id):
         found[revocation.badge_id].append(revocation)
     return found
 
