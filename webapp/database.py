@@ -20,7 +20,6 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import (
-    Column,
     Connection,
     CursorResult,
     Delete,
@@ -47,7 +46,7 @@ from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateTable, SchemaItem
 from sqlalchemy.sql.elements import ColumnElement
 
 CHANNEL = "attendance"  # of the notices by which open pages hear of a commit
@@ -431,7 +430,7 @@ def copy_rows(table: FromClause, columns: Sequence[str], rows: Iterable[Sequence
 _scratch = MetaData()
 
 
-def scratch(name: str, *columns: Column[Any]) -> Table:
+def scratch(name: str, *columns: SchemaItem) -> Table:
     """A temporary table of each connection's own, emptied with every transaction; see :func:`clear`."""
     return Table(name, _scratch, *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DELETE ROWS")
 

@@ -39,6 +39,7 @@ STATES = {
     "excused": State.EXCUSED,
     "expected": State.EXPECTED,
 }
+CAMP_ROLES = {role.value: role for role in CampRole}
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +234,10 @@ def _entry(line: int, row: Mapping[str, str]) -> Entry:
     state = STATES.get(attended.lower())
     if state is None:
         raise InvalidError(f"attended is “{attended[:20]}”; it must be one of {', '.join(STATES)}.")
-    camp_role = row.get("camp_role") or CampRole.VOLUNTEER
-    if camp_role.lower() not in list(CampRole):
-        raise InvalidError(f"camp_role is “{camp_role[:20]}”; it must be one of {', '.join(CampRole)}.")
+    role = row.get("camp_role") or CampRole.VOLUNTEER.value
+    camp_role = CAMP_ROLES.get(role.lower())
+    if camp_role is None:
+        raise InvalidError(f"camp_role is “{role[:20]}”; it must be one of {', '.join(CAMP_ROLES)}.")
     return Entry(
         line=line,
         book_no=parse_book_no(row["book_no"]),
@@ -243,7 +245,7 @@ def _entry(line: int, row: Mapping[str, str]) -> Entry:
         site=_label(row["site"], "site") if row.get("site") else "",
         camp=_label(row["camp"], "camp"),
         camp_date=parse_date(row["camp_date"]),
-        camp_role=CampRole(camp_role.lower()),
+        camp_role=camp_role,
         state=state,
     )
 

@@ -149,12 +149,16 @@ def take_in(
     _add_people(report)
     _hold()
     staged_rows = db.session.scalar(select(func.count()).select_from(staged)) or 0
+    total = known + staged_rows
+    # What is there when they begin, the planner does not know of what comes; it is told with each doubling.
+    is_much = total > settling.MANY and total.bit_length() > known.bit_length()
+    if is_much:
+        analyze(Person.__table__, Site.__table__, Camp.__table__)
     before = report.stored
     _correct(report, entry_id)
     report.stored += _add_attendance()
-    total = known + report.stored
-    if total > settling.MANY and total.bit_length() > known.bit_length():
-        analyze(Person.__table__, Camp.__table__, Attendance.__table__)
+    if is_much:
+        analyze(Attendance.__table__)
     report.unchanged += staged_rows - (report.stored - before)
     done = settling.settle(touched(new_dates), dated_back=True, entry_id=entry_id, progress=settled)
     report.new_badges += done.new_badges + done.returned_badges

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Column,
     Date,
     Integer,
+    PrimaryKeyConstraint,
     Select,
     SmallInteger,
     String,
@@ -74,9 +75,9 @@ visit = scratch(
 )
 figure = scratch(
     "figure",
-    Column("person_id", Uuid, primary_key=True),
-    Column("site_id", Uuid, primary_key=True),
-    Column("period", SmallInteger, primary_key=True),
+    Column("person_id", Uuid),
+    Column("site_id", Uuid),
+    Column("period", SmallInteger),
     Column("visits", Integer),
     Column("longest_streak", Integer),
     Column("badges", Integer),
@@ -85,6 +86,8 @@ figure = scratch(
     Column("search_name", String),
     Column("book_no", Integer),
     Column("is_listed", Boolean),
+    # PostgreSQL compares the whole of it with what is kept, and needs no index for that.
+    PrimaryKeyConstraint("person_id", "site_id", "period").ddl_if(dialect="sqlite"),
 )
 due = scratch(
     "due",
