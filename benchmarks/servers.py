@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,22 @@ def serving(command: list[str], folder: Path, environment: Mapping[str, str], re
             process.wait(60)
 
 
+@cache
+def installed() -> Path:
+    """The Python of an environment with what an operator installs: what development needs, libraries load where it
+    is there, and it would be counted as the product's memory.
+    """
+    folder = ROOT / "build" / "benchmarks" / "installed"
+    python, lock = folder / "bin" / "python", ROOT / "requirements" / "run.lock"
+    marker = folder / "run.lock"
+    if not marker.exists() or marker.read_bytes() != lock.read_bytes():
+        subprocess.run([ROOT / "requirements" / "make-venv", folder], check=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+        subprocess.run([*pip, "-r", str(lock)], check=True)
+        shutil.copy(lock, marker)
+    return python
+
+
 @contextmanager
 def product(url: str, processes: int = 2, **settings: str) -> Iterator[Server]:
     """The product as ``make serve`` starts it."""
@@ -144,7 +162,7 @@ def product(url: str, processes: int = 2, **settings: str) -> Iterator[Server]:
             "WEB_CONCURRENCY": str(processes),
             **settings,
         }
-        command = [sys.executable, "-m", "gunicorn", "-c", "webapp/server.py"]
+        command = [str(installed()), "-m", "gunicorn", "-c", "webapp/server.py"]
         with serving(command, ROOT, environment, "/healthz") as server:
             yield server
 

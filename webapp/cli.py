@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from logging.config import dictConfig
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 from uuid import UUID
 
 import click
 from flask import Flask
 from flask.cli import with_appcontext
 from sqlalchemy.exc import OperationalError, ProgrammingError
-from tqdm import tqdm
 
 from webapp import logs, worker
 from webapp.database import db, is_sqlite, snapshot, writing
@@ -27,6 +27,9 @@ from webapp.domain.history_file import Problem
 from webapp.environment import one_of
 from webapp.replica import reading
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 MOST_PROBLEMS = 50  # printed one by one
 STOP_WITHIN = 2  # seconds; a batch that is broken off is done again
 
@@ -35,6 +38,13 @@ def init_app(app: Flask) -> None:
     """Register the commands."""
     for command in (create_admin, set_password, seed, import_history, standings, awards, verify, settle, keep_up, work):
         app.cli.add_command(command)
+
+
+def _bar(word: str, unit: str) -> "tqdm[NoReturn]":
+    """A bar of what was done of so many, where somebody looks on."""
+    from tqdm import tqdm  # not above: servers load this module, too, and draw none
+
+    return tqdm(desc=word, unit=f" {unit}", disable=None)
 
 
 @contextmanager
@@ -104,8 +114,8 @@ def import_history(file: Path, keep_good: bool) -> None:
         rows = history_file.read(file)
         try:
             with (
-                tqdm(desc="read", unit=" rows", disable=None) as read,
-                tqdm(desc="settled", unit=" people", disable=None) as settled,
+                _bar("read", "rows") as read,
+                _bar("settled", "people") as settled,
                 writing(),
             ):
                 report = imports.store(rows, keep_good=keep_good, read=read.update, settled=settled.update)
@@ -143,10 +153,10 @@ def verify(repair: bool) -> None:
     """
     with _plain_words():
         if repair:
-            with writing(), tqdm(desc="mended", unit=" people", disable=None) as bar:
+            with writing(), _bar("mended", "people") as bar:
                 settling.repair(progress=bar.update)
         snapshot()
-        with tqdm(desc="verified", unit=" people", disable=None) as bar:
+        with _bar("verified", "people") as bar:
             number = 0
             for difference in settling.differences(progress=bar.update):
                 number += 1
@@ -181,7 +191,7 @@ def settle() -> None:
     """
     done = settling.Settled()
     after: UUID | None = None
-    with _plain_words(), tqdm(desc="settled", unit=" people", disable=None) as bar:
+    with _plain_words(), _bar("settled", "people") as bar:
         while True:
             with writing():
                 after = settling.evaluate_slice(after, done)

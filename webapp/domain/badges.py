@@ -30,7 +30,7 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, contains_eager, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
@@ -248,6 +248,7 @@ def awards_of(person_id: UUID) -> Sequence[Award]:
         select(Award)
         .join(Award.camp)
         .join(Award.badge)
+        .options(contains_eager(Award.camp), contains_eager(Award.badge))
         .where(Award.person_id == person_id, Award.revoked_at.is_(None))
         .order_by(Camp.camp_date, Camp.start_time, Badge.criteria_value, Badge.position)
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from hashlib import sha256
 from uuid import UUID
 
@@ -18,14 +19,14 @@ FORESEEN = timedelta(days=60)  # how far ahead somebody is asked whether they wi
 MOST_COMING = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Day:
     """One held camp as one person lived it."""
 
     camp: Camp
     attendance: Attendance | None
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """``came``, ``other`` (came in another role), ``excused``, ``open`` (today, not yet marked), ``missed``."""
         found = self.attendance

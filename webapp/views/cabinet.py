@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from itertools import groupby
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -58,7 +59,7 @@ class Cabinet:
         by_month = groupby(oldest_first, key=lambda day: day.camp.camp_date.replace(day=1))
         return [(month, list(days)) for month, days in by_month]
 
-    @property
+    @cached_property
     def kinds(self) -> Counter[str]:
         """How many days of each kind the picture has."""
         return Counter(day.kind for day in self.days)

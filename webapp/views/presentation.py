@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -49,15 +49,14 @@ def init_app(app: Flask) -> None:
     app.add_template_global(card_digest)
     app.add_template_global(qr_code)
     app.add_template_global(qr_picture)
+    app.add_template_global(menu)
+    app.add_template_global(organisation.name, "organisation_name")
     app.jinja_env.globals.update(CampRole=CampRole, State=State)
     app.context_processor(_shared)
 
 
 def _shared() -> dict[str, object]:
-    person = signed_in()
-    if person is None:
-        return {"viewer": None, "menu": []}
-    return {"viewer": person, "menu": menu(person), "organisation": organisation.name()}
+    return {"viewer": signed_in()}
 
 
 def menu(person: Person) -> list[tuple[str, str, str]]:
@@ -74,6 +73,11 @@ def day(value: date, today: date | None = None) -> str:
         return "today"
     if today and (today - value).days == 1:
         return "yesterday"
+    return _written(value)
+
+
+@lru_cache(maxsize=1_024)  # a page says the same dates again and again
+def _written(value: date) -> str:
     return f"{value:%a} {value.day} {value:%B %Y}"
 
 
