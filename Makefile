@@ -30,10 +30,11 @@ run: $(VENV)/run $(VENDOR)/installed
 	@echo; echo "  Camp Badges is at http://localhost:$(PORT)  (stop it with Ctrl-C)"; echo
 	@$(WORKER) & exec $(BIN)/gunicorn -c webapp/server.py --log-level warning
 
-# Threads are made when live pages need them; two arenas, or each thread would keep freed memory for itself.
+# Threads are made when live pages need them. Two arenas and no caches, or each would keep freed memory for itself.
 serve: export THREADS := $(or $(THREADS),640)
 serve: export LOG_FORMAT := $(or $(LOG_FORMAT),json)
 serve: export MALLOC_ARENA_MAX := 2
+serve: export GLIBC_TUNABLES := glibc.malloc.tcache_count=0
 serve: $(VENV)/run $(VENDOR)/installed
 	@$(FLASK) db upgrade
 	@mkdir -p $(INSTANCE)

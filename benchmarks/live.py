@@ -81,7 +81,10 @@ def measure(postgres: Postgres, marks: int) -> list[Figure]:
     with application(postgres.url("live")) as app:
         data.fill(app, Shape(100, 20, 5))
         people, pages, bearer = _prepare(app, 2 * marks + 60)
-    with product(postgres.url("live"), THREADS="640", MALLOC_ARENA_MAX="2", LOG_FORMAT="json") as server:
+    memory = "glibc.malloc.tcache_count=0"
+    with product(
+        postgres.url("live"), THREADS="640", MALLOC_ARENA_MAX="2", GLIBC_TUNABLES=memory, LOG_FORMAT="json"
+    ) as server:
         return asyncio.run(_measure(server, people, pages, bearer, marks))
 
 

@@ -121,38 +121,38 @@ def test_a_mark_and_an_undo_at_the_table(app: Flask, as_: As, people: People, gr
     assert found == []
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "/leaderboard/",
-        "/leaderboard/?by=badges",
-        "/leaderboard/?period=2026&by=run",
-        "/leaderboard/?person={0}",
-        "/people/{0}",
-        "/office/",
-        "/office/trail/",
-        "/office/trail/?person={0}",
-        "/office/trail/?by={0}",
-        "/office/trail/?by=command-line",
-        "/office/trail/?action=present",
-        "/office/trail/?action=role_changed",
-        "/office/trail/?action=present&person={0}&since=2026-01-01",
-        "/office/trail/?camp={1}",
-        "/office/trail/?since=2026-01-01&until=2026-04-30",
-        "/office/trail/?after=1775973600000000.00000000000000000000000000000001",
-        "/office/trail/{2}",
-    ],
+PAGES = (
+    "/leaderboard/",
+    "/leaderboard/?by=badges",
+    "/leaderboard/?period=2026&by=run",
+    "/leaderboard/?person={0}",
+    "/people/{0}",
+    "/office/",
+    "/office/trail/",
+    "/office/trail/?person={0}",
+    "/office/trail/?by={0}",
+    "/office/trail/?by=command-line",
+    "/office/trail/?action=present",
+    "/office/trail/?action=role_changed",
+    "/office/trail/?action=present&person={0}&since=2026-01-01",
+    "/office/trail/?camp={1}",
+    "/office/trail/?since=2026-01-01&until=2026-04-30",
+    "/office/trail/?after=1775973600000000.00000000000000000000000000000001",
+    "/office/trail/{2}",
 )
-def test_pages(app: Flask, as_: As, people: People, grown: Sequence[Person], page: str) -> None:
+
+
+def test_pages(app: Flask, as_: As, people: People, grown: Sequence[Person]) -> None:
     admin = as_(people.admin)
     with app.app_context():
         entry = trail.entries(limit=1)[0]
         marked = trail.entries(Wanted(action=Action.PRESENT), limit=1)[0]
-    with scans(app) as found:
-        answer = admin.get(page.format(people.volunteer.id, marked.camp_id, entry.id))
-        assert answer.status_code == 200
-        assert answer.data
-    assert found == []
+    for page in PAGES:
+        with scans(app) as found:
+            answer = admin.get(page.format(people.volunteer.id, marked.camp_id, entry.id))
+            assert answer.status_code == 200, page
+            assert answer.data
+        assert found == [], page
 
 
 def test_the_trail_as_csv(app: Flask, as_: As, people: People, grown: Sequence[Person]) -> None:
