@@ -24,6 +24,7 @@ DOMAIN = (
     "cards",
     "records",
     "histories",
+    "reckoning",
     "settling",
     "definitions",
     "attendance",

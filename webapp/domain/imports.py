@@ -37,7 +37,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, analyze, copy_rows, db, new_id, one_at_a_time, rows_changed
-from webapp.domain import audit, badges, calendar, camps, histories, settling, staging
+from webapp.domain import audit, badges, calendar, camps, histories, reckoning, settling, staging
 from webapp.domain.accounts import Person, Role, fold
 from webapp.domain.attendance import chunks
 from webapp.domain.audit import Action
@@ -151,7 +151,7 @@ def take_in(
     staged_rows = db.session.scalar(select(func.count()).select_from(staged)) or 0
     total = known + staged_rows
     # What is there when they begin, the planner does not know of what comes; it is told with each doubling.
-    is_much = total > settling.MANY and total.bit_length() > known.bit_length()
+    is_much = total > reckoning.MANY and total.bit_length() > known.bit_length()
     if is_much:
         analyze(Person.__table__, Site.__table__, Camp.__table__)
     before = report.stored

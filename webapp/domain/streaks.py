@@ -4,7 +4,7 @@ The rule (contract, "Earning"): walk the dates of a site's held camps in order; 
 one step. A step counts if the person had a visit on it, is skipped if they were excused or came in
 another role, and breaks the run otherwise. On the day itself a camp not yet marked breaks nothing.
 
-:mod:`webapp.domain.settling` says the same once more in SQL, for many people at once; a test holds the
+:mod:`webapp.domain.reckoning` says the same once more in SQL, for many people at once; a test holds the
 two together.
 """
 
