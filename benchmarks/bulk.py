@@ -5,7 +5,6 @@ import os
 import random
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from datetime import date, timedelta
@@ -14,7 +13,7 @@ from pathlib import Path
 from benchmarks.data import FAMILY, GIVEN, SECRET, Shape
 from benchmarks.figures import Figure, at_most, limit
 from benchmarks.marks import prepared
-from benchmarks.servers import ROOT, Postgres
+from benchmarks.servers import ROOT, Postgres, installed
 
 LOOK_EVERY = 0.1  # seconds
 MOST_MEMORY = 300  # MB of a process that settles or imports
@@ -84,7 +83,7 @@ def _run(url: str, *arguments: str) -> tuple[float, float]:
         environment = os.environ | {"DATABASE_URL": url, "SECRET_KEY": SECRET, "INSTANCE_PATH": instance}
         began = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, "-m", "flask", "--app", "wsgi", *arguments],
+            [str(installed()), "-m", "flask", "--app", "wsgi", *arguments],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.DEVNULL,

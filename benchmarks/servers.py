@@ -143,7 +143,9 @@ def installed() -> Path:
     python, lock = folder / "bin" / "python", ROOT / "requirements" / "run.lock"
     marker = folder / "run.lock"
     if not marker.exists() or marker.read_bytes() != lock.read_bytes():
-        subprocess.run([ROOT / "requirements" / "make-venv", folder], check=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        environment = os.environ | {"PYTHON": sys.executable}
+        subprocess.run([ROOT / "requirements" / "make-venv", folder], check=True, env=environment)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
         subprocess.run([*pip, "-r", str(lock)], check=True)
         shutil.copy(lock, marker)

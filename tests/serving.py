@@ -102,7 +102,7 @@ def seconds(number: float) -> float:
     began, busy = time.monotonic(), time.thread_time()
     while (had := time.thread_time() - busy) < 0.1:
         pass
-    return number * max(1, (time.monotonic() - began) / had)
+    return number * min(3, max(1, (time.monotonic() - began) / had))
 
 
 def ask(host: str, port: int, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:

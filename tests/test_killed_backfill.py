@@ -107,7 +107,7 @@ def test_killed_anywhere_nothing_is_left_out_and_nothing_done_twice(
             backfills.add(badge, by=people.admin)
         for _ in range(KILLS):
             process = worker_of(database_url, tmp_path)
-            target = job_now().done + 10 * chance.randint(0, 4)
+            target = job_now().done + 10 * chance.randint(1, 4)
             until(lambda: job_now().done >= target or not job_now().is_open)  # noqa: B023
             process.send_signal(signal.SIGKILL)
             assert process.wait() == -signal.SIGKILL

@@ -53,7 +53,7 @@ CHANNEL = "attendance"  # of the notices by which open pages hear of a commit
 LOST = (OperationalError, InterfaceError, PoolTimeoutError)  # how the database is lost, in the driver's words
 REPLICA = "replica"  # the name of the second server among the engines
 SQLITE_PATIENCE = 10  # seconds a writer waits for another
-SCRATCH = "128MB"  # of PostgreSQL's memory for temporary tables, where a connection uses any; 8 MB as it comes
+SCRATCH = "128MB"  # at most, of PostgreSQL's memory for temporary tables of one connection, until it ends
 STALE_AFTER = 5  # seconds a connection may lie idle and still be used unasked
 
 
@@ -437,11 +437,10 @@ def scratch(name: str, *columns: SchemaItem) -> Table:
 
 def clear(*tables: Table) -> None:
     """Make sure that the connection has these temporary tables, and that they are empty."""
-    connection = db.session.connection()
-    if not is_sqlite() and "has_room" not in connection.info:
-        # Else a slice of people goes to the disk and back; after the first temporary table it cannot be set.
-        connection.execute(text(f"SET temp_buffers = '{SCRATCH}'"))
-        connection.info["has_room"] = True
+    if not is_sqlite():
+        # Else a slice of people goes to the disk and back. After the first temporary table it cannot be set.
+        room = text("SELECT set_config('temp_buffers', :most, false) WHERE pg_my_temp_schema() = 0")
+        db.session.execute(room, {"most": SCRATCH})
     for table in tables:
         db.session.execute(CreateTable(table, if_not_exists=True))
         db.session.execute(delete(table))

@@ -1,18 +1,20 @@
 """The rule in SQL, for many at once, held to the plain walk: shapes of data that no table ever makes."""
 
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, text
 
 from tests.domain.plain import BADGES
 from tests.domain.plain_boards import PlainBoards
 from webapp import clock
-from webapp.database import db, writing
+from webapp.database import db, is_sqlite, writing
 from webapp.domain import badges, camps, histories, leaderboard, settling, standings
 from webapp.domain.accounts import Person, Role
 from webapp.domain.badges import Award, Badge, Criteria, Definition, Revocation
@@ -153,3 +155,47 @@ def check() -> None:
         ]
         expected = plain.lines(board, standings.Measure.VISITS)
         assert shown == [(line.rank, line.book_no, line.visits, line.longest_streak, line.badges) for line in expected]
+
+
+def store(camps_of_sites: list[list[date]], visits: Callable[[int], Iterable[tuple[int, int]]], people: int) -> None:
+    """Camps on the dates of each of some sites, and for each of so many people whom they visit: site and place."""
+    sites = [camps.add_site(f"Site {number}") for number in range(len(camps_of_sites))]
+    held = [
+        [{"id": uuid4(), "site_id": site.id, "name": "Camp", "camp_date": day} for day in days]
+        for site, days in zip(sites, camps_of_sites, strict=True)
+    ]
+    db.session.execute(insert(Camp), [camp for of_site in held for camp in of_site])
+    ids = [uuid4() for _ in range(people)]
+    names = ({"book_no": 10 + number, "name": "P", "search_name": "p"} for number in range(people))
+    rows = [{"id": each, "role": Role.VOLUNTEER, **name} for each, name in zip(ids, names, strict=True)]
+    db.session.execute(insert(Person), rows)
+    marked = {"state": State.PRESENT, "camp_role": CampRole.VOLUNTEER}
+    attended = [
+        {"person_id": each, "camp_id": camp["id"], "site_id": camp["site_id"], "camp_date": camp["camp_date"], **marked}
+        for number, each in enumerate(ids)
+        for camp in (held[site][place] for site, place in visits(number))
+    ]
+    db.session.execute(insert(Attendance), attended)
+
+
+def test_a_run_may_break_thousands_of_times(app: Flask, context: None) -> None:
+    days = [date(2026, 4, 12) - timedelta(days=number) for number in range(4_400)]
+    with writing():
+        store([days], lambda _number: ((0, place) for place in range(0, 4_400, 2)), 1)
+        settling.settle()
+    figures = select(Standing.visits, Standing.longest_streak, Standing.run)
+    (kept,) = db.session.execute(figures.where(Standing.site_id != EVERYWHERE, Standing.period == ALL_TIME)).all()
+    assert tuple(kept) == (2_200, 1, 1)
+    assert list(settling.differences()) == []
+
+
+def test_a_batch_of_a_thousand_that_the_planner_knows_nothing_of(app: Flask, context: None) -> None:
+    """As after a restore: nothing is analysed yet. Joined row by row it would take minutes."""
+    days = [date(2026, 4, 12) - timedelta(weeks=number) for number in range(60)]
+    with writing():
+        store([days] * 3, lambda number: {(number * at % 3, number * at % 60) for at in range(1, 21)}, 1_000)
+    for _ in range(2):
+        with writing():
+            if not is_sqlite():
+                db.session.execute(text("SET LOCAL statement_timeout = '20s'"))
+            settling.settle_slice(None, None, settling.Settled(), most=1_000)

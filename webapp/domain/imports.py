@@ -37,7 +37,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, analyze, copy_rows, db, new_id, one_at_a_time, rows_changed
-from webapp.domain import audit, badges, calendar, camps, histories, reckoning, settling, staging
+from webapp.domain import audit, badges, calendar, camps, histories, settling, staging
 from webapp.domain.accounts import Person, Role, fold
 from webapp.domain.attendance import chunks
 from webapp.domain.audit import Action
@@ -48,6 +48,7 @@ from webapp.domain.history_file import Entry, Problem
 from webapp.domain.records import Attendance, CampRole, State, is_marked
 from webapp.domain.staging import camp_is_there, same_camp, staged
 
+MUCH = 1_000  # rows; from here on it is worth telling the planner of them
 MOST_PROBLEMS = 10_000  # told one by one; beyond them only their number
 
 
@@ -150,8 +151,8 @@ def take_in(
     _hold()
     staged_rows = db.session.scalar(select(func.count()).select_from(staged)) or 0
     total = known + staged_rows
-    # What is there when they begin, the planner does not know of what comes; it is told with each doubling.
-    is_much = total > reckoning.MANY and total.bit_length() > known.bit_length()
+    # Of what this transaction brings the planner knows nothing until it is told, with each doubling of the rows.
+    is_much = total > MUCH and total.bit_length() > known.bit_length()
     if is_much:
         analyze(Person.__table__, Site.__table__, Camp.__table__)
     before = report.stored

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     Boolean,
     Column,
     Date,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Select,
     SmallInteger,
     String,
+    Time,
     Uuid,
     and_,
     case,
@@ -50,7 +52,8 @@ from webapp.domain.streaks import Step
 
 SLICE = 20_000  # people; with 20 camps each their marks take some 100 MB to sort
 WALKED = 500  # people whose histories are read at a time
-MANY = 1_000  # people; from here on it is worth telling the planner how many there are
+MANY = 200  # people or rows; from here on it is worth telling the planner how many there are
+SPARSE = 20  # where only one in so many is chosen, their rows are looked up one by one
 
 chosen = scratch("chosen", Column("person_id", Uuid, primary_key=True))
 visit = scratch(
@@ -82,6 +85,15 @@ figure = scratch(
     # PostgreSQL compares the whole of it with what is kept, and needs no index for that.
     PrimaryKeyConstraint("person_id", "site_id", "period").ddl_if(dialect="sqlite"),
 )
+attended = scratch(
+    "attended",
+    Column("person_id", Uuid),
+    Column("site_id", Uuid),
+    Column("camp_date", Date),
+    Column("camp_id", Uuid),
+    Column("start_time", Time),
+    Column("number", Integer),
+)
 due = scratch(
     "due",
     Column("person_id", Uuid, primary_key=True),
@@ -104,7 +116,7 @@ def choose(
     after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: bool = False, most: int = SLICE
 ) -> Slice | None:
     """Choose the next slice of people after an id, and find their visits; nothing where there is nobody."""
-    clear(chosen, visit, figure, due)
+    clear(chosen, visit, figure, attended, due)
     ids = select(Person.id).order_by(Person.id).limit(most)
     if after:
         ids = ids.where(Person.id > after)
@@ -115,23 +127,32 @@ def choose(
     number = rows_changed(insert(chosen).from_select(["person_id"], ids))
     if not number:
         return None
-    if number > MANY:
-        for_many()
-        analyze(chosen)
     # Not min() and max(): PostgreSQL has none of ids before version 18.
     ends = select(chosen.c.person_id).limit(1)
     first = db.session.scalars(ends.order_by(chosen.c.person_id)).one()
     among = Slice(number, first, db.session.scalars(ends.order_by(chosen.c.person_id.desc())).one())
+    if number >= MANY:
+        analyze(chosen)
+        if _is_dense(among):
+            for_many()
     _fill_visits(among)
     return among
 
 
 def slices(people: Select[tuple[UUID]] | None, *, lock: bool = False) -> Iterator[Slice]:
     """Choose one slice after the other, of people (a query for their ids) or of everybody."""
-    among = choose(None, people, lock=lock)
+    among = choose(None, people, lock=lock, most=SLICE)
     while among:
         yield among
-        among = choose(among.last, people, lock=lock) if among.number == SLICE else None
+        among = choose(among.last, people, lock=lock, most=SLICE) if among.number == SLICE else None
+
+
+def _is_dense(among: Slice) -> bool:
+    """Whether the chosen are many of those between the first and the last, so that what is stored between may be
+    read from end to end.
+    """
+    between = select(Person.id).where(Person.id.between(among.first, among.last)).limit(among.number * SPARSE)
+    return (db.session.scalar(select(func.count()).select_from(between.subquery())) or 0) < among.number * SPARSE
 
 
 def is_chosen(person_id: Any, among: Slice) -> ColumnElement[bool]:
@@ -140,11 +161,6 @@ def is_chosen(person_id: Any, among: Slice) -> ColumnElement[bool]:
 
 
 # --- the rule, in SQL ----------------------------------------------------------------------------
-
-
-def _marked(among: Slice) -> ColumnElement[bool]:
-    """The condition on attendance joined to camp: marked, held, of the chosen."""
-    return and_(is_chosen(Attendance.person_id, among), is_marked(), camps.held())
 
 
 def _fill_visits(among: Slice) -> None:
@@ -186,24 +202,24 @@ def _fill_visits(among: Slice) -> None:
     stretches = select(placed, breaks_so_far.label("stretch")).subquery()
     year = _year(stretches.c.camp_date).label("year")
     is_recent = (stretches.c.camp_date >= stretches.c.recent_from).label("is_recent")
-    came = select(stretches, year, is_recent).where(stretches.c.step == Step.VISIT).subquery()
+    on_date = select(stretches, year, is_recent).where(stretches.c.step == Step.VISIT).subquery()
 
-    def run(*of_period: ColumnElement[Any]) -> ColumnElement[int]:
-        stretch = came.c.person_id, came.c.site_id, came.c.stretch
-        return func.row_number().over(partition_by=(*stretch, *of_period), order_by=came.c.camp_date)
+    def length(*of_period: ColumnElement[Any]) -> ColumnElement[int]:
+        stretch = on_date.c.person_id, on_date.c.site_id, on_date.c.stretch
+        return func.row_number().over(partition_by=(*stretch, *of_period), order_by=on_date.c.camp_date)
 
-    runs = {"run": run(), "run_of_year": run(came.c.year), "run_of_recent": run(came.c.is_recent)}
-    rows = select(*({**came.c, **runs}[name] for name in visit.c.keys()))  # noqa: SIM118 - columns are no mapping
-    if rows_changed(insert(visit).from_select(visit.c.keys(), rows)) > MANY:
+    runs = {"run": length(), "run_of_year": length(on_date.c.year), "run_of_recent": length(on_date.c.is_recent)}
+    rows = select(*({**on_date.c, **runs}[name] for name in visit.c.keys()))  # noqa: SIM118 - columns are no mapping
+    if rows_changed(insert(visit).from_select(visit.c.keys(), rows)) >= MANY:
         analyze(visit)
 
 
 def fill_figures(among: Slice) -> None:
     """Work out the figures of the chosen people on each board."""
     came = union_all(
-        _came(_period(ALL_TIME), visit.c.run),
-        _came(visit.c.year, visit.c.run_of_year),
-        _came(_period(RECENT), visit.c.run_of_recent).where(visit.c.is_recent),
+        _of_period(_period(ALL_TIME), visit.c.run),
+        _of_period(visit.c.year, visit.c.run_of_year),
+        _of_period(_period(RECENT), visit.c.run_of_recent).where(visit.c.is_recent),
     ).cte("came")
     earned = _badges_earned(among)
     none = literal(0)
@@ -239,15 +255,16 @@ def fill_figures(among: Slice) -> None:
     worked_out = summed.group_by(*key).subquery()
     person = Person.search_name, Person.book_no, listed()
     complete = select(worked_out, *person).join(Person, Person.id == worked_out.c.person_id)
-    if rows_changed(insert(figure).from_select(figure.c.keys(), complete)) > MANY:
+    if rows_changed(insert(figure).from_select(figure.c.keys(), complete)) >= MANY:
         analyze(figure)
 
 
-def _came(period: ColumnElement[int], run: ColumnElement[int]) -> Select[Any]:
+def _of_period(period: ColumnElement[int], run: ColumnElement[int]) -> Select[Any]:
     """What the visits of the chosen people come to in a period, at each site."""
     key = [visit.c.person_id, visit.c.site_id, *([period] if period is visit.c.year else [])]
     # The run that ends with the last visit is of the last stretch. Its number leads, so that the maximum finds it.
-    last_run = func.max(visit.c.stretch * literal(1 << 20) + run) % literal(1 << 20)
+    leads = literal(1 << 20, BigInteger)
+    last_run = func.max(visit.c.stretch * leads + run) % leads
     return select(
         visit.c.person_id,
         visit.c.site_id,
@@ -282,7 +299,7 @@ def _badges_earned(among: Slice) -> CTE:
     ).cte("earned")
 
 
-# PostgreSQL takes a year for a number with decimals, and a sum for one: grouping and adding them up takes longer.
+# PostgreSQL takes a year, and a sum of sums, for numbers with decimals: to group by them and add them up takes longer.
 
 
 def _year(day: SQLColumnExpression[date]) -> ColumnElement[int]:
@@ -295,6 +312,7 @@ def _period(period: int) -> ColumnElement[int]:
 
 def fill_due(among: Slice) -> None:
     """Work out which badges the chosen people have reached, and which visit completed each."""
+    in_order = Camp.camp_date, Camp.start_time, Camp.id
     visits = (
         select(
             Attendance.person_id,
@@ -302,39 +320,38 @@ def fill_due(among: Slice) -> None:
             Attendance.camp_date,
             Attendance.camp_id,
             Camp.start_time,
-            func.row_number()
-            .over(partition_by=Attendance.person_id, order_by=(Camp.camp_date, Camp.start_time, Camp.id))
-            .label("number"),
+            func.row_number().over(partition_by=Attendance.person_id, order_by=in_order),
         )
         .join(Camp, Camp.id == Attendance.camp_id)
-        .where(_marked(among), is_visit())
-        .cte("visits")
+        .where(is_chosen(Attendance.person_id, among), is_marked(), camps.held(), is_visit())
     )
+    if rows_changed(insert(attended).from_select(attended.c.keys(), visits)) >= MANY:
+        analyze(attended)
     # Of several runs that got as long, the first; of several visits on its date too.
     first = func.row_number().over(
         partition_by=(visit.c.person_id, Badge.id),
-        order_by=(visit.c.camp_date, visit.c.site_id, visits.c.start_time, visits.c.camp_id),
+        order_by=(visit.c.camp_date, visit.c.site_id, attended.c.start_time, attended.c.camp_id),
     )
     there = and_(
-        visits.c.person_id == visit.c.person_id,
-        visits.c.site_id == visit.c.site_id,
-        visits.c.camp_date == visit.c.camp_date,
+        attended.c.person_id == visit.c.person_id,
+        attended.c.site_id == visit.c.site_id,
+        attended.c.camp_date == visit.c.camp_date,
     )
     candidates = (
-        select(visit.c.person_id, Badge.id.label("badge_id"), visits.c.camp_id, Badge.version, first.label("place"))
+        select(visit.c.person_id, Badge.id.label("badge_id"), attended.c.camp_id, Badge.version, first.label("place"))
         .join(Badge, and_(Badge.criteria_value == visit.c.run, Badge.criteria_type == Criteria.CONSECUTIVE_VISITS))
-        .join(visits, there)
+        .join(attended, there)
         .where(Badge.is_active)
         .subquery()
     )
     by_visits = (
-        select(visits.c.person_id, Badge.id, visits.c.camp_id, Badge.version)
-        .join(Badge, and_(Badge.criteria_value == visits.c.number, Badge.criteria_type == Criteria.VISITS))
+        select(attended.c.person_id, Badge.id, attended.c.camp_id, Badge.version)
+        .join(Badge, and_(Badge.criteria_value == attended.c.number, Badge.criteria_type == Criteria.VISITS))
         .where(Badge.is_active)
     )
     columns = ["person_id", "badge_id", "camp_id", "version"]
     by_runs = select(*(candidates.c[name] for name in columns)).where(candidates.c.place == 1)
-    if rows_changed(insert(due).from_select(columns, union_all(by_visits, by_runs))) > MANY:
+    if rows_changed(insert(due).from_select(columns, union_all(by_visits, by_runs))) >= MANY:
         analyze(due)
     _fill_due_of_old(among)
 

@@ -224,7 +224,7 @@ def _award(done: Settled, *, dated_back: bool, entry_id: UUID | None) -> None:
         _enter(entry_id, Effect.NEW, missing)
     columns = ["person_id", "badge_id", "camp_id", "version", "found_later", "earned_at"]
     new = rows_changed(insert(Award).from_select(columns, missing))
-    if new > MANY:
+    if new >= MANY:
         analyze(Award.__table__)
     done.new_badges += new
 
