@@ -10,7 +10,7 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
 from tests import factories
-from tests.browser.conftest import DESKTOP, PHONE, sign_in
+from tests.browser.conftest import DESKTOP, PATIENCE, PHONE, sign_in
 from tests.browser.looks import has_no_faults
 from tests.conftest import People
 from tests.factories import PASSWORD, attend
@@ -25,7 +25,7 @@ LONG_NAME = "Venkata Satyanarayana Lakshmi Narasimha Ramachandra Murthy Garu"
 def test_from_an_empty_installation_to_the_first_mark_by_keyboard(app: Flask, browser: Browser, url: str) -> None:
     context = browser.new_context(base_url=url, viewport={"width": 360, "height": 740})
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     page.goto("/")
     expect(page.get_by_text("create-admin")).to_be_visible()
     has_no_faults(page)

@@ -18,12 +18,14 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    CompoundSelect,
     Date,
     Integer,
     PrimaryKeyConstraint,
     Select,
     SmallInteger,
     String,
+    Table,
     Time,
     Uuid,
     and_,
@@ -112,11 +114,9 @@ class Slice:
     last: UUID
 
 
-def choose(
-    after: UUID | None, people: Select[tuple[UUID]] | None, *, lock: bool = False, most: int = SLICE
-) -> Slice | None:
+def choose(after: UUID | None, people: Select[tuple[UUID]] | None, *, most: int, lock: bool = False) -> Slice | None:
     """Choose the next slice of people after an id, and find their visits; nothing where there is nobody."""
-    clear(chosen, visit, figure, attended, due)
+    clear(chosen, visit, figure)
     ids = select(Person.id).order_by(Person.id).limit(most)
     if after:
         ids = ids.where(Person.id > after)
@@ -139,12 +139,12 @@ def choose(
     return among
 
 
-def slices(people: Select[tuple[UUID]] | None, *, lock: bool = False) -> Iterator[Slice]:
+def slices(people: Select[tuple[UUID]] | None) -> Iterator[Slice]:
     """Choose one slice after the other, of people (a query for their ids) or of everybody."""
-    among = choose(None, people, lock=lock, most=SLICE)
+    among = choose(None, people, most=SLICE)
     while among:
         yield among
-        among = choose(among.last, people, lock=lock, most=SLICE) if among.number == SLICE else None
+        among = choose(among.last, people, most=SLICE) if among.number == SLICE else None
 
 
 def _is_dense(among: Slice) -> bool:
@@ -153,6 +153,12 @@ def _is_dense(among: Slice) -> bool:
     """
     between = select(Person.id).where(Person.id.between(among.first, among.last)).limit(among.number * SPARSE)
     return (db.session.scalar(select(func.count()).select_from(between.subquery())) or 0) < among.number * SPARSE
+
+
+def _fill(table: Table, rows: Select[Any] | CompoundSelect[Any]) -> None:
+    """Insert rows, in the order of the table's columns; the planner is told where they are many."""
+    if rows_changed(insert(table).from_select(table.c.keys(), rows)) >= MANY:
+        analyze(table)
 
 
 def is_chosen(person_id: Any, among: Slice) -> ColumnElement[bool]:
@@ -210,8 +216,7 @@ def _fill_visits(among: Slice) -> None:
 
     runs = {"run": length(), "run_of_year": length(on_date.c.year), "run_of_recent": length(on_date.c.is_recent)}
     rows = select(*({**on_date.c, **runs}[name] for name in visit.c.keys()))  # noqa: SIM118 - columns are no mapping
-    if rows_changed(insert(visit).from_select(visit.c.keys(), rows)) >= MANY:
-        analyze(visit)
+    _fill(visit, rows)
 
 
 def fill_figures(among: Slice) -> None:
@@ -255,8 +260,7 @@ def fill_figures(among: Slice) -> None:
     worked_out = summed.group_by(*key).subquery()
     person = Person.search_name, Person.book_no, listed()
     complete = select(worked_out, *person).join(Person, Person.id == worked_out.c.person_id)
-    if rows_changed(insert(figure).from_select(figure.c.keys(), complete)) >= MANY:
-        analyze(figure)
+    _fill(figure, complete)
 
 
 def _of_period(period: ColumnElement[int], run: ColumnElement[int]) -> Select[Any]:
@@ -312,6 +316,7 @@ def _period(period: int) -> ColumnElement[int]:
 
 def fill_due(among: Slice) -> None:
     """Work out which badges the chosen people have reached, and which visit completed each."""
+    clear(attended, due)
     in_order = Camp.camp_date, Camp.start_time, Camp.id
     visits = (
         select(
@@ -325,8 +330,7 @@ def fill_due(among: Slice) -> None:
         .join(Camp, Camp.id == Attendance.camp_id)
         .where(is_chosen(Attendance.person_id, among), is_marked(), camps.held(), is_visit())
     )
-    if rows_changed(insert(attended).from_select(attended.c.keys(), visits)) >= MANY:
-        analyze(attended)
+    _fill(attended, visits)
     # Of several runs that got as long, the first; of several visits on its date too.
     first = func.row_number().over(
         partition_by=(visit.c.person_id, Badge.id),
@@ -349,10 +353,8 @@ def fill_due(among: Slice) -> None:
         .join(Badge, and_(Badge.criteria_value == attended.c.number, Badge.criteria_type == Criteria.VISITS))
         .where(Badge.is_active)
     )
-    columns = ["person_id", "badge_id", "camp_id", "version"]
-    by_runs = select(*(candidates.c[name] for name in columns)).where(candidates.c.place == 1)
-    if rows_changed(insert(due).from_select(columns, union_all(by_visits, by_runs))) >= MANY:
-        analyze(due)
+    by_runs = select(*(candidates.c[name] for name in due.c.keys())).where(candidates.c.place == 1)  # noqa: SIM118
+    _fill(due, union_all(by_visits, by_runs))
     _fill_due_of_old(among)
 
 
