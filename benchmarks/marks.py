@@ -41,7 +41,7 @@ def application(url: str) -> Iterator[Flask]:
         try:
             yield app
         finally:
-            app.extensions["signals"].close()
+            app.extensions["changes"].close()
             with app.app_context():
                 db.engine.dispose()
             for name, value in before.items():

@@ -275,7 +275,7 @@ def main() -> None:
             with each.app_context():
                 db.session.remove()
                 db.engine.dispose()
-            each.extensions["signals"].close()
+            each.extensions["changes"].close()
     print(f"\n{'median, ms':<28}{'whole':>9}{'parted':>9}{'ratio':>8}")
     for name, before in whole.items():
         after = parted[name]

@@ -160,7 +160,7 @@ def main() -> None:
             }
             db.session.remove()
             db.engine.dispose()
-        app.extensions["signals"].close()
+        app.extensions["changes"].close()
         figures["commits_a_second"] = commits(url, pgbench)
     print(
         f"PostgreSQL {version} (fsync {safe[0]}, full_page_writes {safe[1]}, wal_compression {given.wal_compression})"

@@ -107,7 +107,7 @@ def _app(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         upgrade()
         app.extensions["watch"] = Watch(db.engine)
     yield app
-    app.extensions["signals"].close()
+    app.extensions["changes"].close()
     if queue := app.extensions.get("jobs"):
         queue.storage.close()
     with app.app_context():

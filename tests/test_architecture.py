@@ -57,7 +57,7 @@ LAYERS = (
     "metrics",
     "database",
     "replica",
-    "signals",
+    "infra",
     "domain",
     "worker",
     "views",

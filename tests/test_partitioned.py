@@ -39,7 +39,7 @@ def partitioned(postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         yield app
         db.session.remove()
         db.engine.dispose()
-    app.extensions["signals"].close()
+    app.extensions["changes"].close()
     with admin.connect() as connection:
         connection.execute(sa.text("DROP DATABASE partitioned"))
     admin.dispose()

@@ -21,7 +21,8 @@ def create_app(settings: Mapping[str, Any] | None = None) -> "OpenAPI":
 
     from webapp import cli, config, replica, views
     from webapp.database import db, migrate
-    from webapp.signals import Listener
+    from webapp.domain import audit, jobs
+    from webapp.infra.changes import Changes
 
     root = config.ROOT
     instance = Path(os.environ.get("INSTANCE_PATH") or root / "instance")
@@ -45,5 +46,6 @@ def create_app(settings: Mapping[str, Any] | None = None) -> "OpenAPI":
     views.init_app(app)
     cli.init_app(app)
     with app.app_context():
-        app.extensions["signals"] = Listener(db.engine)
+        # Entries first: a job whose entry is not there yet is open when it is looked at next, or over.
+        app.extensions["changes"] = Changes(db.engine, [audit.EntryFeed, jobs.JobFeed])
     return app

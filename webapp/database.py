@@ -6,7 +6,6 @@ import sqlite3
 import threading
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -49,7 +48,6 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateTable, SchemaItem
 from sqlalchemy.sql.elements import ColumnElement
 
-CHANNEL = "attendance"  # of the notices by which open pages hear of a commit
 LOST = (OperationalError, InterfaceError, PoolTimeoutError)  # how the database is lost, in the driver's words
 REPLICA = "replica"  # the name of the second server among the engines
 SQLITE_PATIENCE = 10  # seconds a writer waits for another
@@ -324,36 +322,32 @@ def first_time(what: Hashable) -> bool:
     return True
 
 
-@dataclass
-class _Gathered:
-    """What a :func:`together` block writes at its end."""
-
-    inserts: list[tuple[Table, Sequence[Mapping[str, Any]], bool]] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
+_Gathered = list[tuple[Table, Sequence[Mapping[str, Any]], bool]]
+"""What a :func:`together` block writes at its end: the rows of a table, and whether they replace others."""
 
 
 @contextmanager
 def together() -> Iterator[None]:
-    """What the block hands to :func:`insert_rows` and :func:`notify` is written at its end, on PostgreSQL in
-    one statement: a mark writes to four tables, and each trip to the server costs as much as the writing.
+    """What the block hands to :func:`insert_rows` is written at its end, on PostgreSQL in one statement: a mark
+    writes to four tables, and each trip to the server costs as much as the writing.
     """
     session = db.session()
     if "gathered" in session.info:  # a block within a block
         yield
         return
-    gathered = session.info["gathered"] = _Gathered()
+    gathered: _Gathered = []
+    session.info["gathered"] = gathered
     try:
         yield
     finally:
         del session.info["gathered"]
     if is_sqlite():
-        for table, rows, replace in gathered.inserts:
+        for table, rows, replace in gathered:
             session.execute(_insertion(table, tuple(rows[0]), replace), rows)
-    elif gathered.inserts or gathered.notices:
-        parts = tuple((table, tuple(rows[0]), replace) for table, rows, replace in gathered.inserts)
-        values = {f"rows_{place}": json.dumps(rows, default=str) for place, (_, rows, _) in enumerate(gathered.inserts)}
-        values |= {f"notice_{place}": notice for place, notice in enumerate(gathered.notices)}
-        session.connection().execute(_insertions(parts, len(gathered.notices)), values)
+    elif gathered:
+        parts = tuple((table, tuple(rows[0]), replace) for table, rows, replace in gathered)
+        values = {f"rows_{place}": json.dumps(rows, default=str) for place, (_, rows, _) in enumerate(gathered)}
+        session.connection().execute(_insertions(parts), values)
 
 
 def insert_rows(table: FromClause, rows: Sequence[Mapping[str, Any]], *, replace: bool = False) -> None:
@@ -366,17 +360,7 @@ def insert_rows(table: FromClause, rows: Sequence[Mapping[str, Any]], *, replace
         with together():
             insert_rows(table, rows, replace=replace)
     elif rows:
-        gathered.inserts.append((table, rows, replace))
-
-
-def notify(notice: str) -> None:
-    """Send a notice on :data:`CHANNEL` when the transaction commits. SQLite has none."""
-    gathered: _Gathered | None = db.session.info.get("gathered")
-    if gathered is not None:
-        gathered.notices.append(notice)
-    elif not is_sqlite():
-        with together():
-            notify(notice)
+        gathered.append((table, rows, replace))
 
 
 @cache
@@ -391,15 +375,14 @@ _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 @cache
-def _insertions(parts: Sequence[tuple[Table, Sequence[str], bool]], notices: int) -> TextClause:
+def _insertions(parts: Sequence[tuple[Table, Sequence[str], bool]]) -> TextClause:
     """Rows for several tables, each table's as one JSON text, so that it is the same statement however many."""
     inserts = []
     for place, (table, names, replace) in enumerate(parts):
         columns = ", ".join(f"{name} {table.c[name].type.compile(_POSTGRESQL)}" for name in names)
         source = f"SELECT * FROM json_to_recordset(CAST(:rows_{place} AS json)) AS given ({columns})"  # noqa: S608
         inserts.append(f"insert_{place} AS ({_insert(table, names, source, replace)})")
-    told = ", ".join(f"pg_notify('{CHANNEL}', :notice_{place})" for place in range(notices)) or "1"
-    return text(f"{'WITH ' if inserts else ''}{', '.join(inserts)} SELECT {told}")
+    return text(f"WITH {', '.join(inserts)} SELECT 1")
 
 
 def _insert(table: Table, names: Sequence[str], source: str, replace: bool) -> str:

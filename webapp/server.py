@@ -29,7 +29,7 @@ class _Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no annotations
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM. The main loop does the rest: a signal interrupts what may hold a lock."""
         if self.alive and (app := getattr(self, "wsgi", None)):  # it may not be loaded yet
-            self.method_queue.defer(app.extensions["signals"].dismiss)
+            self.method_queue.defer(app.extensions["changes"].dismiss)
         super().handle_exit(sig, frame)
 
 

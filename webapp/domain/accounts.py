@@ -31,7 +31,6 @@ from webapp.database import Instant, Model, choice, db, first_time, insert_rows,
 from webapp.domain import audit, standings
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.signals import announce
 
 LONGEST_NAME = 120
 LARGEST_BOOK_NO = 2_147_483_647  # what an integer column holds on PostgreSQL
@@ -265,11 +264,12 @@ _HOLD_ONE = (
 
 
 def end_sessions(person: Person) -> None:
-    """No session or token that was given out so far is good any longer. Their open pages hear of it."""
+    """No session or token that was given out so far is good any longer. The caller enters it into the audit
+    trail, by which their open pages hear of it.
+    """
     person.session_no = Person.session_no + 1  # counted by the database, so that none of two changes is lost
     db.session.flush()
     db.session.refresh(person, ["session_no"])
-    announce(person.id)
 
 
 def deactivate(person: Person) -> None:
@@ -300,7 +300,6 @@ def reactivate(person: Person) -> None:
     person.is_active = True
     db.session.flush()
     standings.relist(person)
-    announce(person.id)
     audit.note(Action.REACTIVATED, person_id=person.id)
 
 
@@ -330,7 +329,6 @@ def call(person: Person, name: str) -> None:
     person.name, person.search_name = name, fold(name)
     db.session.flush()
     standings.rename(person)
-    announce(person.id)
 
 
 def change_role(person: Person, role: Role) -> None:

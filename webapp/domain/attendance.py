@@ -25,7 +25,6 @@ from webapp.domain.errors import ConflictError
 from webapp.domain.records import LONGEST_REASON, Attendance, CampRole, State
 from webapp.domain.standings import ALL_TIME, EVERYWHERE, OVERALL, RECENT, Board, Figures
 from webapp.domain.streaks import Step, after
-from webapp.signals import announce
 
 T = TypeVar("T")
 
@@ -82,7 +81,6 @@ def sign_up(person: Person, camp: Camp, camp_role: CampRole = CampRole.VOLUNTEER
     db.session.flush()
     with together():
         audit.note(Action.SIGNED_UP, person_id=person.id, camp_id=camp.id, details={"camp_role": camp_role})
-        announce(person.id, camp.id)
     return Outcome(found)
 
 
@@ -197,7 +195,6 @@ def _leaves(found: Attendance, left_at: datetime | None) -> Outcome:
     with together():
         action, details = (Action.LEFT, {"left_at": left_at}) if left_at else (Action.STAYED, {"before": before})
         audit.note(action, person_id=found.person_id, camp_id=found.camp_id, details=details)
-        announce(found.person_id, found.camp_id)
     return Outcome(found)
 
 
@@ -285,7 +282,6 @@ def _apply(camp: Camp, people: Sequence[Person], mark: Mark, *, by: Person) -> d
     with together():
         for person_id in ids:
             _enter(person_id, camp, mark, by, stood[person_id], settled[person_id])
-            announce(person_id, camp.id)
     return {
         person_id: Outcome(each.attendance, settled.get(person_id, Settlement()))
         for person_id, each in outcomes.items()
@@ -341,7 +337,6 @@ def _forward(person: Person, camp: Camp, mark: Mark, by: Person) -> Outcome | No
         standings.put(person, kept, now)
         _enter(person.id, camp, mark, by, _stands(found), settlement)
         attendance = _store(person, camp, mark, by) if found is None else _set(found, person, camp, mark, by)
-        announce(person.id, camp.id)
     db.session.flush()
     # It is their last visit: without it they are where they were before.
     return Outcome(attendance, settlement, [*settlement.new, *settlement.returned])
@@ -427,7 +422,6 @@ def evaluate(person: Person) -> Settlement:
             details = {"moved_badges": len(settlement.moved)} if settlement.moved else {}
             awards = settlement.consequences(person.id)
             audit.note(Action.EVALUATED, person_id=person.id, details=details, awards=awards)
-            announce(person.id)
     return settlement
 
 

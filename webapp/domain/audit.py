@@ -5,20 +5,22 @@ and badges by their ids alone, so that who is anonymised is gone from it, too.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from time import monotonic
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import Index, String, Text, text
+from sqlalchemy import Connection, Index, Row, String, Text, bindparam, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp import clock
 from webapp.database import Instant, Model, choice, insert_rows
+from webapp.infra.changes import News
 
 LONGEST_DEVICE = 80  # characters
 
@@ -226,3 +228,95 @@ def follow(entry_id: UUID, awards: Iterable[Consequence]) -> None:
     ]
     if rows:
         insert_rows(EntryAward.__table__, rows)
+
+
+# --- what open pages hear -------------------------------------------------------------------------
+
+OVERLAP = timedelta(seconds=1)
+"""How much of what it has read each look reads again."""
+LONG_OVERLAP = timedelta(seconds=15)
+"""The same for a look back; the slowest transaction of a table, a long roll call closed, takes some
+seconds.
+"""
+BULK_OVERLAP = timedelta(hours=1)
+"""The same for what may take long: it writes its entry first, and then settles many people."""
+LOOK_BACK_EVERY = 1  # seconds
+
+BULK = (
+    Action.SITE_ADDED,
+    Action.SITE_CHANGED,
+    Action.CAMP_ADDED,
+    Action.CAMP_CHANGED,
+    Action.CAMP_CANCELLED,
+    Action.CAMP_REINSTATED,
+    Action.BADGE_ADDED,
+    Action.BADGE_CHANGED,
+    Action.BADGE_RETIRED,
+    Action.BADGE_REINSTATED,
+    Action.BACKFILLED,
+    Action.EVALUATED,
+    Action.IMPORTED,
+    Action.PEOPLE_IMPORTED,
+)
+"""What may concern very many people, who are not named in the entry."""
+
+_COLUMNS = select(Entry.id, Entry.at, Entry.action, Entry.person_id, Entry.camp_id)
+_SINCE = Entry.at >= bindparam("since", type_=Instant)
+# Nobody watches who was not there until now, and an import adds thousands.
+_NEWEST = _COLUMNS.where(_SINCE, Entry.action != Action.PERSON_ADDED)
+_NEWEST_BULK = _COLUMNS.where(_SINCE, text(RARE), Entry.action.in_(BULK))
+_LAST = select(func.max(Entry.at))
+
+
+class EntryFeed:
+    """Tells which people and camps the entries name that were committed since the last look.
+
+    An entry is dated before it is committed, so one may appear that is older than others read
+    already. Therefore each look reads :data:`OVERLAP` once more, and remembers what it told. Every
+    :data:`LOOK_BACK_EVERY` seconds one reads :data:`LONG_OVERLAP`, and of what is done in
+    :data:`BULK` the last hour. So a mark whose commit takes longer than a second is told up to a
+    second later. One that took longer than :data:`LONG_OVERLAP` (or bulk work, than an hour), or
+    comes from a host whose clock is behind by as much, is not told; pages see it when they look for
+    themselves (``webapp/views/live.py``). Batches that follow an entry in transactions of their own
+    are no entries: :class:`webapp.domain.jobs.JobFeed` tells of them.
+
+    What is read begins at the newest entry, or now if that is in the future: a clock that stands
+    still, is set back, or was wrong once, does no harm.
+    """
+
+    def __init__(self) -> None:
+        self._told: set[UUID] = set()
+        self._newest: datetime | None = None
+        self._look_back_at = 0.0
+
+    def news(self, connection: Connection) -> News:
+        """Whom the entries name that were not told yet; see :class:`webapp.infra.changes.Feed`."""
+        entries = self._read(connection)
+        fresh = [entry for entry in entries if entry.id not in self._told]
+        self._told.update(entry.id for entry in fresh)
+
+        keys = {key for entry in fresh for key in (entry.person_id, entry.camp_id) if key}
+        return News(keys, any(_concerns_all(entry) for entry in fresh))
+
+    def _read(self, connection: Connection) -> Sequence[Row[Any]]:
+        """The newest entries; those that were told before lie among them."""
+        looks_back = monotonic() >= self._look_back_at
+        if looks_back:
+            self._newest = connection.scalar(_LAST)
+        start = min(clock.now(), self._newest or clock.now())
+
+        overlap = LONG_OVERLAP if looks_back else OVERLAP
+        entries = connection.execute(_NEWEST, {"since": start - overlap}).all()
+        if looks_back:
+            entries = [*entries, *connection.execute(_NEWEST_BULK, {"since": start - BULK_OVERLAP})]
+            self._told.intersection_update({entry.id for entry in entries})
+            self._look_back_at = monotonic() + LOOK_BACK_EVERY
+
+        self._newest = max((entry.at for entry in entries), default=self._newest)
+        return entries
+
+
+def _concerns_all(entry: Row[Any]) -> bool:
+    """Whether an entry may concern people whom it does not name. Who did it has had the answer."""
+    of_a_list = (Action.CLOSED, Action.REOPENED)  # whose people have entries of their own
+    return entry.person_id is None and entry.action not in (*of_a_list, Action.EXPORTED)

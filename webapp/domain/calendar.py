@@ -24,7 +24,6 @@ from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.records import Attendance, State, is_marked
 from webapp.domain.series import MOST_CAMPS
 from webapp.domain.standings import ALL_TIME, EVERYWHERE, Standing
-from webapp.signals import announce_all
 
 MOST_NAMES = 10  # of people who gain a badge
 YEARS_AHEAD = 10  # a camp further ahead than that is a slip of the pen
@@ -239,7 +238,6 @@ def _tell(camp: Camp) -> None:
     """Open pages of whoever signed up are drawn anew."""
     signed_up = Attendance.camp_id == camp.id, ~_by_others()
     rows_changed(update(Attendance).where(*signed_up).values(changed_at=clock.now()))
-    announce_all(select(Attendance.person_id).where(*signed_up))
 
 
 def _forget_read() -> None:

@@ -13,14 +13,14 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, select
+from sqlalchemy import Connection, ForeignKey, Index, LargeBinary, Row, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
 from webapp.database import Instant, Model, choice, db
 from webapp.domain.accounts import Person
 from webapp.domain.errors import ConflictError
-from webapp.signals import announce
+from webapp.infra.changes import News
 
 LONGEST_PROBLEM = 300  # characters
 SILENT_AFTER = timedelta(minutes=2)  # the longest batches take seconds
@@ -198,13 +198,11 @@ def begin(job: Job) -> None:
     job.status = Status.RUNNING
     job.seen_at = clock.now()
     job.started_at = job.started_at or job.seen_at
-    announce(job.id)
 
 
 def went_on(job: Job) -> None:
     """A batch is done."""
     job.seen_at = clock.now()
-    announce(job.id)
 
 
 def end(job: Job, status: Status, problem: str | None = None) -> None:
@@ -212,7 +210,6 @@ def end(job: Job, status: Status, problem: str | None = None) -> None:
     job.status = status
     job.finished_at = clock.now()
     job.problem = problem[:LONGEST_PROBLEM] if problem else None
-    announce(job.id)
 
 
 def cancel(job: Job) -> None:
@@ -221,7 +218,6 @@ def cancel(job: Job) -> None:
         raise ConflictError("This job is over already. Nothing was changed.")
     job.cancel_asked_at = clock.now()
     db.session.flush()
-    announce(job.id)
 
 
 def retry(job: Job) -> None:
@@ -231,4 +227,33 @@ def retry(job: Job) -> None:
     job.status, job.problem, job.finished_at, job.cancel_asked_at = Status.QUEUED, None, None, None
     job.seen_at = clock.now()
     db.session.flush()
-    announce(job.id)
+
+
+# --- what open pages hear -------------------------------------------------------------------------
+
+_WATCHED = (Job.id, Job.kind, Job.status, Job.seen_at, Job.done, Job.cursor, Job.cancel_asked_at)
+_OPEN = select(*_WATCHED).where(Job.status.in_(OPEN))
+
+
+class JobFeed:
+    """Tells which jobs went on since the last look, and that batches changed what people have:
+    whose, it would take too long to say.
+
+    A job that began and ended between two looks is not told. Its entry in the audit trail is then
+    as new, and tells as much. Hence entries are to be read before jobs.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[UUID, Row[Any]] = {}
+
+    def news(self, connection: Connection) -> News:
+        """The jobs whose rows changed, as they do with every batch; see
+        :class:`webapp.infra.changes.Feed`.
+        """
+        open_now = {job.id: job for job in connection.execute(_OPEN)}
+        known, self._known = self._known, open_now
+
+        either = known | open_now
+        changed = {job_id for job_id in either if known.get(job_id) != open_now.get(job_id)}
+        give_badges = (Kind.IMPORT, Kind.BACKFILL)
+        return News(changed, any(either[job_id].kind in give_badges for job_id in changed))

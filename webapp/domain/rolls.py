@@ -19,7 +19,6 @@ from webapp.domain.audit import Action
 from webapp.domain.badges import Badge, Change
 from webapp.domain.camps import Camp
 from webapp.domain.records import Attendance, State, step_of
-from webapp.signals import announce
 
 
 class Closing(Model):
@@ -184,7 +183,6 @@ def close(camp: Camp, *, by: Person) -> dict[UUID, Outcome]:
         db.session.add(Closing(camp_id=camp.id, closed_at=clock.now(), closed_by_id=by.id, closed_by=by))
         db.session.flush()
         audit.note(Action.CLOSED, by_id=by.id, camp_id=camp.id, details={"absent": len(outcomes)})
-        announce(by.id, camp.id)
     return outcomes
 
 
@@ -202,7 +200,6 @@ def reopen(camp: Camp, *, by: Person) -> dict[UUID, Outcome]:
         db.session.delete(closing)
         db.session.flush()
         audit.note(Action.REOPENED, by_id=by.id, camp_id=camp.id, details={"expected": len(outcomes)})
-        announce(by.id, camp.id)
     return outcomes
 
 

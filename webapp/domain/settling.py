@@ -38,7 +38,6 @@ from webapp.domain.reckoning import (
     SLICE,
     Slice,
     choose,
-    chosen,
     due,
     figure,
     fill_due,
@@ -47,7 +46,6 @@ from webapp.domain.reckoning import (
     slices,
 )
 from webapp.domain.standings import ALL_TIME, EVERYWHERE, RECENT, Board, Measure, Standing, Tally
-from webapp.signals import announce_all
 
 WORK = "settling many people"  # by which name it is done one at a time, with what changes calendars
 
@@ -112,7 +110,6 @@ def settle_slice(
         db.session.execute(delete(due).where(due.c.badge_id != badge_id))
     _award(done, dated_back=dated_back, entry_id=entry_id)
     _restate(among)
-    announce_all(select(chosen.c.person_id))
     done.people += among.number
     return among.last
 

@@ -19,14 +19,14 @@ from flask_login import current_user
 from webapp import clock, metrics
 from webapp.database import LOST, db
 from webapp.domain.credentials import person_of
-from webapp.signals import Listener
+from webapp.infra.changes import Changes
 from webapp.views.security import viewer
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT = 15  # seconds; proxies close what is silent for longer. It costs no look at the database
-LOOK_ANYWAY = 300  # seconds; what nothing signals, such as a new day, is seen by then
-PACE = 0.25  # seconds between two looks; a burst of signals is one look
+LOOK_ANYWAY = 300  # seconds; what is no change of the database, such as a new day, is seen by then
+PACE = 0.25  # seconds between two looks; a burst of changes is one look
 COME_BACK = 600  # milliseconds until the page asks again when there was no thread for it
 SCATTERED = (200, 3000)  # milliseconds until a page asks again when this process stops: not all at once
 STILL_HERE = ": still here\n\n"
@@ -59,7 +59,7 @@ def stream(key: UUID, changed: Changed, *, pace: float = PACE) -> Response:
     seen, since = _read(request.headers.get("Last-Event-ID") or request.args.get("seen", ""))
     session_key = current_user.get_id()
     reader = viewer().id
-    signals: Listener = current_app.extensions["signals"]
+    changes: Changes = current_app.extensions["changes"]
 
     def look() -> str | None:
         """What to send now; nothing where the reader may not read on."""
@@ -80,7 +80,7 @@ def stream(key: UUID, changed: Changed, *, pace: float = PACE) -> Response:
         return _event(token(seen), news[1])
 
     def events(stay: bool) -> Iterator[str]:
-        with signals.watch(key, reader) as woken:
+        with changes.watch(key, reader) as woken:
             while True:
                 woken.clear()
                 looked = time.monotonic()
@@ -95,7 +95,7 @@ def stream(key: UUID, changed: Changed, *, pace: float = PACE) -> Response:
                 until = looked + LOOK_ANYWAY * random.uniform(0.8, 1.2)  # noqa: S311 - so that not all look at once
                 while not woken.wait(HEARTBEAT) and time.monotonic() < until:
                     yield STILL_HERE
-                if signals.dismissed.wait(max(0, looked + pace - time.monotonic())):
+                if changes.dismissed.wait(max(0, looked + pace - time.monotonic())):
                     yield _rest(random.randint(*SCATTERED))  # noqa: S311
                     return
 
