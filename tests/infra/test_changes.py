@@ -27,12 +27,14 @@ class Told:
         self.looks = 0
         self.starts = 0
         self.fails = False
+        self.all_watch = threading.Event()
 
     def start(self) -> "Told":
         self.starts += 1
         return self
 
     def news(self, connection: Connection) -> News:
+        assert self.all_watch.wait(PATIENCE)
         self.looks += 1
         if self.fails:
             raise OperationalError("SELECT 1", {}, OSError("gone"))
@@ -52,6 +54,7 @@ def watched(told: Told, monkeypatch: pytest.MonkeyPatch) -> Iterator[Changes]:
     engine = create_engine("sqlite://")
     watched = Changes(engine, [told.start])
     yield watched
+    told.all_watch.set()
     watched.close()
     engine.dispose()
 
@@ -63,6 +66,11 @@ def look_twice(told: Told) -> None:
 
 def past_the_start(told: Told, *events: threading.Event) -> None:
     """Whoever watches when it begins is woken once, for what came before."""
+    told.all_watch.set()
+    all_woken(told, *events)
+
+
+def all_woken(told: Told, *events: threading.Event) -> None:
     for event in events:
         assert event.wait(PATIENCE)
         event.clear()
@@ -93,18 +101,19 @@ def test_everybody_is_woken_some_at_a_time_and_not_again_at_once(
     watched: Changes, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(changes, "WOKEN_AT_ONCE", 2)
-    monkeypatch.setattr(changes, "ROUND_EVERY", 0.5)
+    monkeypatch.setattr(changes, "ROUND_EVERY", 3600)
     with ExitStack() as stack:
         events = [stack.enter_context(watched.watch(uuid4())) for _ in range(7)]
         past_the_start(told, *events)
         told.next.append(News(concerns_all=True))
         looks = told.looks
-        past_the_start(told, *events)
+        all_woken(told, *events)
         assert told.looks >= looks + 4
         told.next.append(News(concerns_all=True))
         look_twice(told)
         assert not any(event.is_set() for event in events)
-        past_the_start(told, *events)
+        watched._next_round = 0  # the hour is over
+        all_woken(told, *events)
 
 
 def test_a_database_that_is_gone_is_said_once_and_looked_for_until_it_is_back(
@@ -118,7 +127,7 @@ def test_a_database_that_is_gone_is_said_once_and_looked_for_until_it_is_back(
         look_twice(told)
         assert not here.is_set()
         told.fails = False
-        past_the_start(told, here, there)  # what was committed meanwhile was not read
+        all_woken(told, here, there)  # what was committed meanwhile was not read
     assert [record.message.split(",")[0] for record in caplog.records] == [
         "cannot look for changes",
         "looking for changes again",
