@@ -33,7 +33,7 @@ CABINETS_OPEN = 0.05  # of the volunteers who are marked: they look at their pag
 PAGES = 0.2  # whole cabinets opened for each mark
 PAGE_OPEN = 180  # seconds that a cabinet stays open
 LIVE_A_PROCESS = 576  # live pages that a process of ``make serve`` holds (640 threads but 64)
-POOL = 16  # connections that a process may open at the most, besides the one that listens
+POOL = 16  # connections that a process may open at the most
 AT_HOME = 0.97  # of the marks: at the site where the person always goes
 PHONE_TRIP = 0.15  # seconds between two marks that a phone sends one after the other, besides the server's
 OUTAGE = 5  # minutes
@@ -56,7 +56,7 @@ class Costs:
     page_app: float = 5.0
     page_db: float = 1.0
     flush: float = 0.33
-    """Until a commit is on disk (and on the standby). Marks that send a NOTIFY do it one after the other."""
+    """Until a commit is on disk (and on the standby). Marks that sent a NOTIFY would do it one after the other."""
     ask: float = 0.1
     """What each server spends on a question that is put to all of them."""
     prepare: float = 0.2
@@ -144,7 +144,8 @@ class Shape:
 
     ``placement`` is ``one`` server; ``site``: attendance by site, all else of a person by person; ``person``:
     everything of a person by person; ``home``: everything of a person at the server of their home site.
-    ``notices``: whether marks send NOTIFY in their transaction, which makes their commits wait for each other.
+    ``notices``: whether marks send NOTIFY in their transaction, which makes their commits wait for each other. They
+    do not; it shows why.
     """
 
     web: int
@@ -343,7 +344,7 @@ def main() -> None:
         "marks": marks,
         "live_pages": live,
         "processes": processes,
-        "most_connections": processes * (POOL + 1),
+        "most_connections": processes * POOL,
         "peak_a_second": a_second,
         "jobs_a_second": len(jobs) / 60,
         "phones": phones,
@@ -354,9 +355,7 @@ def main() -> None:
     )
     print(f"{a_second:,.0f} marks/s, {len(jobs) / 60:,.0f} requests and looks/s, which keep busy")
     print(f"{web:.1f} cores of web processes and {base:.1f} cores of one database.")
-    print(
-        f"{live:,} live pages at once take {processes} processes, which may open {processes * (POOL + 1):,} connections.\n"
-    )
+    print(f"{live:,} live pages at once take {processes} processes, which may open {processes * POOL:,} connections.\n")
 
     print(f"{'':<44}{'web':>5}{'db':>8}{'p50':>8}{'p95':>8}{'p99 ms':>8}{'web':>6}{'db':>6}{'lane':>6}")
 
@@ -370,12 +369,12 @@ def main() -> None:
     roomy = Shape(math.ceil(web / 0.6), 1, math.ceil(base / 0.5), "one")
     for flush in (0.1, costs.flush, 1.0):
         shape, slower = replace(roomy, notices=True), replace(costs, flush=flush)
-        line(f"one database, NOTIFY, flush {flush} ms", shape, simulate(jobs, shape, slower, 60))
+        line(f"one database, with NOTIFY, flush {flush} ms", shape, simulate(jobs, shape, slower, 60))
     shape, _ = fewest(jobs, costs, 60, roomy, "web")
     shape, result = fewest(jobs, costs, 60, shape, "cores")
-    line("one database, notices outside: the fewest", shape, result)
+    line("one database: the fewest", shape, result)
     result = simulate(jobs, roomy, costs, 60)
-    line("one database, notices outside: with room", roomy, result)
+    line("one database: with room", roomy, result)
     outages: dict[str, Outage] = {"one": outage(found, roomy, result)}
     for servers in (4, 8):
         for placement in ("person", "site", "home"):
