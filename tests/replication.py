@@ -1,4 +1,4 @@
-"""PostgreSQL servers of a test's own: a primary, and a hot standby by streaming replication."""
+"""PostgreSQL servers of a test's own, a primary and its hot standby, and an application on them."""
 
 import os
 import signal
@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from flask import Flask
+from flask_login import FlaskLoginClient
 
 from tests.conftest import skip_or_fail
 from tests.serving import free_port, until
+from webapp import config, create_app
+from webapp.database import db
 
 PATIENCE = 30  # seconds until a test gives up
 CLIENTS = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
@@ -170,3 +174,15 @@ def pair_of_servers() -> Iterator[Pair]:
             yield pair
         finally:
             pair.stop()
+
+
+@contextmanager
+def application(url: str, folder: Path) -> Iterator[Flask]:
+    """The application as this address sets it up."""
+    environment = {"DATABASE_URL": url, "SECRET_KEY": "only-for-tests-only"}
+    settings = config.from_environment(environment, folder)
+    app: Flask = create_app(settings | {"TESTING": True, "WTF_CSRF_ENABLED": False})
+    app.test_client_class = FlaskLoginClient
+    yield app
+    with app.app_context():
+        db.engine.dispose()

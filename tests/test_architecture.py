@@ -56,7 +56,6 @@ LAYERS = (
     "logs",
     "metrics",
     "database",
-    "replica",
     "infra",
     "domain",
     "worker",

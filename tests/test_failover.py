@@ -19,9 +19,8 @@ from sqlalchemy import select
 from tests import factories
 from tests.domain import plain
 from tests.factories import PASSWORD
-from tests.replication import PATIENCE, Pair, pair_of_servers
+from tests.replication import PATIENCE, Pair, application, pair_of_servers
 from tests.serving import ask, gunicorn, until
-from tests.test_replica import application
 from webapp import clock
 from webapp.database import db
 from webapp.domain.accounts import Person, Role
@@ -97,7 +96,7 @@ class Parts:
 @pytest.fixture
 def setting(pair: Pair, tmp_path: Path) -> Iterator[tuple[Flask, Parts]]:
     """An application on the primary, and who plays in it."""
-    with clock.running_from(clock._real()), application(pair.primary.url, "", tmp_path) as app:
+    with clock.running_from(clock._real()), application(pair.primary.url, tmp_path) as app:
         with app.app_context():
             upgrade()
             admin = factories.with_password(factories.person("Meera Krishnan", role=Role.ADMIN))
@@ -148,7 +147,7 @@ def test_the_primary_dies_and_the_standby_takes_over(pair: Pair, setting: tuple[
         f"postgresql+psycopg://postgres@/postgres?host=127.0.0.1:{pair.primary.port}"
         f"&host=127.0.0.1:{pair.standby.port}&target_session_attrs=read-write"
     )
-    with gunicorn(both, tmp_path, settings={"READ_DATABASE_URL": pair.standby.url}) as server:
+    with gunicorn(both, tmp_path) as server:
         port = server.port
         _, login = server.ask("POST", "/api/v1/auth/login", {"book_no": parts.admin.book_no, "password": PASSWORD})
         bearer = {"Authorization": f"Bearer {login['access_token']}"}
@@ -189,7 +188,7 @@ def test_the_primary_dies_and_the_standby_takes_over(pair: Pair, setting: tuple[
     assert load.wrong == []
     assert load.slowest < LONGEST
     assert BEFORE <= acknowledged < MARKERS * PEOPLE * CAMPS  # it died in the middle
-    with application(pair.standby.url, "", tmp_path) as after, after.app_context():
+    with application(pair.standby.url, tmp_path) as after, after.app_context():
         _nothing_is_missing(load, parts)
 
 

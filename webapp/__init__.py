@@ -19,7 +19,7 @@ def create_app(settings: Mapping[str, Any] | None = None) -> "OpenAPI":
     from flask_openapi import OpenAPI
     from werkzeug.middleware.proxy_fix import ProxyFix
 
-    from webapp import cli, config, replica, views
+    from webapp import cli, config, views
     from webapp.database import db, migrate
     from webapp.domain import audit, jobs
     from webapp.infra.changes import Changes
@@ -42,7 +42,6 @@ def create_app(settings: Mapping[str, Any] | None = None) -> "OpenAPI":
 
     db.init_app(app)
     migrate.init_app(app, db, directory=str(root / "migrations"))
-    replica.init_app(app)
     views.init_app(app)
     cli.init_app(app)
     with app.app_context():

@@ -25,7 +25,6 @@ from webapp.domain.badges import all_awards
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.history_file import Problem
 from webapp.environment import one_of
-from webapp.replica import reading
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -244,9 +243,8 @@ def standings() -> None:
     """The leaderboard as CSV on standard output."""
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(exports.STANDINGS)
-    with _plain_words(), reading() as on_replica:
-        if not on_replica:
-            snapshot()
+    with _plain_words():
+        snapshot()
         for row in exports.standings():
             table.writerow(row)
 
@@ -257,6 +255,6 @@ def awards() -> None:
     """Every award that stands as CSV on standard output."""
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(("book_no", "badge", "camp_date", "earned_at"))
-    with _plain_words(), reading():
+    with _plain_words():
         for book_no, badge, camp_date, earned_at in all_awards():
             table.writerow((book_no, badge, camp_date.isoformat(), earned_at.isoformat(timespec="seconds")))

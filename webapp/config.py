@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,8 @@ def from_environment(environment: Mapping[str, str], instance: Path) -> dict[str
     threads = whole_number(environment, "THREADS", default=64, least=8)
     return {
         "SECRET_KEY": _secret_key(environment, instance),
-        "SQLALCHEMY_DATABASE_URI": _database_url("DATABASE_URL", url, ENGINES),
+        "SQLALCHEMY_DATABASE_URI": _database_url(url),
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(url, threads),
-        "SQLALCHEMY_BINDS": _replica(environment.get("READ_DATABASE_URL"), url, threads),
         "RATELIMIT_STORAGE_URI": environment.get("RATELIMIT_STORAGE_URL") or "memory://",
         "JOBS_URL": _jobs_url(environment.get("JOBS_URL")),
         "TRUSTED_PROXIES": whole_number(environment, "TRUSTED_PROXIES", default=0),
@@ -61,17 +60,6 @@ def engine_options(url: str, threads: int) -> dict[str, Any]:
     return options
 
 
-def _replica(url: str | None, primary: str, threads: int) -> dict[str, dict[str, Any]]:
-    """The second engine, to which nothing can be written; none unless it is asked for."""
-    if not url:
-        return {}
-    _database_url("READ_DATABASE_URL", url, ENGINES[1:])
-    if primary.startswith("sqlite"):
-        raise ConfigError("READ_DATABASE_URL needs a DATABASE_URL that begins with postgresql+psycopg://.")
-    options = engine_options(url, threads) | {"pool_timeout": 2}  # the primary is there, too
-    return {"replica": {"url": url, **options, "execution_options": {"postgresql_readonly": True}}}
-
-
 def _jobs_url(url: str | None) -> str:
     """Where the queue of jobs is. Empty: in the database, or embedded in a file beside it."""
     if url and not url.startswith(("redis://", "rediss://")):
@@ -86,20 +74,19 @@ def _metrics_token(environment: Mapping[str, str]) -> str | None:
     return token
 
 
-def _database_url(name: str, url: str, engines: Sequence[str]) -> str:
+def _database_url(url: str) -> str:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise ConfigError(f"{name} is not a database address.") from None
-    if parsed.drivername not in engines:
-        raise ConfigError(
-            f"{name} must begin with {' or '.join(f'{engine}://' for engine in engines)}, not “{parsed.drivername}://”."
-        )
+        raise ConfigError("DATABASE_URL is not a database address.") from None
+    if parsed.drivername not in ENGINES:
+        known = " or ".join(f"{engine}://" for engine in ENGINES)
+        raise ConfigError(f"DATABASE_URL must begin with {known}, not “{parsed.drivername}://”.")
     hosts = parsed.query.get("host", "")
     if isinstance(hosts, str) and "," in hosts and ":" in hosts:
-        raise ConfigError(f"{name} must give each of several servers as host=name:port, joined by “&”.")
+        raise ConfigError("DATABASE_URL must give each of several servers as host=name:port, joined by “&”.")
     if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise ConfigError(f"{name} must name a file; a database in memory ends with its connection.")
+        raise ConfigError("DATABASE_URL must name a file; a database in memory ends with its connection.")
     return url
 
 

@@ -17,7 +17,6 @@ from uuid import UUID
 import psycopg
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import (
     Connection,
     CursorResult,
@@ -49,7 +48,6 @@ from sqlalchemy.schema import CreateTable, SchemaItem
 from sqlalchemy.sql.elements import ColumnElement
 
 LOST = (OperationalError, InterfaceError, PoolTimeoutError)  # how the database is lost, in the driver's words
-REPLICA = "replica"  # the name of the second server among the engines
 SQLITE_PATIENCE = 10  # seconds a writer waits for another
 SCRATCH = "128MB"  # at most, of PostgreSQL's memory for temporary tables of one connection, until it ends
 STALE_AFTER = 5  # seconds a connection may lie idle and still be used unasked
@@ -69,17 +67,8 @@ class Base(DeclarativeBase):
     )
 
 
-class Session(FlaskSession):
-    """Reads from the replica while :func:`webapp.replica.reading` says so."""
-
-    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
-        """The connection to the replica, if one is set; else the primary."""
-        replica: Connection | None = self.info.get(REPLICA)
-        return super().get_bind(*args, **kwargs) if replica is None else replica
-
-
 # Objects outlive the commit: the view renders what the verb returned without reading it all again.
-db = SQLAlchemy(model_class=Base, session_options={"class_": Session, "expire_on_commit": False})
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 migrate = Migrate(compare_type=True)
 
 if TYPE_CHECKING:
@@ -190,8 +179,7 @@ def _ask_whether_there(connection: Any, entry: ConnectionPoolEntry, _proxy: obje
 @event.listens_for(Engine, "handle_error")
 def _leave_a_standby(context: ExceptionContext) -> None:
     """A primary that refuses to write has become a standby, or its address leads to one now: connect anew."""
-    refused = isinstance(context.original_exception, psycopg.errors.ReadOnlySqlTransaction)
-    if refused and context.engine and not context.engine.get_execution_options().get("postgresql_readonly"):
+    if isinstance(context.original_exception, psycopg.errors.ReadOnlySqlTransaction):
         context.is_disconnect = True  # type: ignore[misc]  # the documented way
 
 

@@ -26,7 +26,6 @@ from webapp.views import (
     office,
     people,
     presentation,
-    replica,
     roll_call,
     rows,
     security,
@@ -51,7 +50,6 @@ def init_app(app: OpenAPI) -> None:
     job_words.init_app(app)
     trail.init_app(app)
     errors.init_app(app)
-    replica.init_app(app)
     screens = (
         *(home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health),
         *(office, calendar, series, sites, definitions, imports, exports, jobs),

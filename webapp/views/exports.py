@@ -9,8 +9,7 @@ from webapp.database import writing
 from webapp.domain import audit, cells, exports
 from webapp.domain.accounts import Role
 from webapp.domain.audit import Action
-from webapp.views.csv_out import csv_file
-from webapp.views.replica import streamed_from_replica
+from webapp.views.csv_out import csv_file, streamed
 from webapp.views.security import permits
 
 blueprint = Blueprint("exports", __name__, url_prefix="/office/export")
@@ -66,4 +65,4 @@ def _export(what: str, header: Sequence[str], rows: Callable[[], Iterator[export
     """The rows as a file; the audit trail says who took it."""
     with writing():
         audit.note(Action.EXPORTED, details={"what": what})
-    return csv_file(streamed_from_replica(lambda: cells.file_of(header, rows())), f"{what}.csv")
+    return csv_file(streamed(lambda: cells.file_of(header, rows())), f"{what}.csv")

@@ -21,10 +21,9 @@ from webapp.domain.errors import InvalidError
 from webapp.domain.jobs import Job, Kind, Status
 from webapp.domain.uploads import FileRefused, Sieve
 from webapp.views import errors
-from webapp.views.csv_out import csv_file
+from webapp.views.csv_out import csv_file, streamed
 from webapp.views.paging import page_asked
 from webapp.views.presentation import clock_time, day, plural
-from webapp.views.replica import streamed_from_replica
 from webapp.views.security import from_htmx, permits, signed_in, to_sign_in, viewer, wants_json
 
 blueprint = Blueprint("imports", __name__, url_prefix="/office/import")
@@ -175,7 +174,7 @@ def problems(check_id: UUID) -> ResponseReturnValue:
         rows = ((problem.line, problem.reason) for problem in uploads.every_problem(check_id))
         return cells.file_of(("line", "reason"), rows)
 
-    return csv_file(streamed_from_replica(lines), "problems.csv")
+    return csv_file(streamed(lines), "problems.csv")
 
 
 @blueprint.post("/<uuid:check_id>/start")

@@ -17,7 +17,6 @@ from webapp.domain.accounts import Person, Role
 from webapp.domain.camps import Site
 from webapp.domain.leaderboard import Line
 from webapp.domain.standings import ALL_TIME, EVERYWHERE, RECENT, Board, Measure
-from webapp.views.replica import from_replica
 from webapp.views.security import permits, viewer
 
 blueprint = Blueprint("leaderboard", __name__, url_prefix="/leaderboard")
@@ -113,7 +112,7 @@ class Lines(Pagination):
 
 
 def up_to_date(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
-    """On a new day the last twelve months end a day later; who looks at them first sees to it, on the primary.
+    """On a new day the last twelve months end a day later; who looks at them first sees to it.
     A large organisation does it at night (``flask keep-up``).
     """
 
@@ -130,7 +129,6 @@ def up_to_date(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseRe
 @blueprint.get("/")
 @permits(Role.ADMIN)
 @up_to_date
-@from_replica
 def index() -> ResponseReturnValue:
     """One page of a board; with ``person`` the page that person stands on, with ``q`` whoever is found."""
     choice = Choice.asked()
@@ -163,7 +161,6 @@ def index() -> ResponseReturnValue:
 @blueprint.get("/mine")
 @permits(*Role)
 @up_to_date
-@from_replica
 def mine() -> ResponseReturnValue:
     """Where one stands: oneself, and some above and below."""
     if not organisation.shows_neighbourhoods():

@@ -19,7 +19,6 @@ from webapp.domain.camps import Camp
 from webapp.domain.trail import Named, Place, Story, Wanted
 from webapp.views import trail_words
 from webapp.views.csv_out import csv_file
-from webapp.views.replica import from_replica
 from webapp.views.security import permits
 from webapp.views.trail_words import Part
 
@@ -206,7 +205,6 @@ def init_app(app: Flask) -> None:
 
 @blueprint.get("/")
 @permits(Role.ADMIN)
-@from_replica
 def index() -> ResponseReturnValue:
     """A page of what was done, the newest first."""
     search, zone = Search.asked(), _zone()
