@@ -50,6 +50,7 @@ DOMAIN = (
     "demo",
 )
 LAYERS = (
+    "infra",
     "clock",
     "environment",
     "config",

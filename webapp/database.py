@@ -12,7 +12,6 @@ from functools import cache
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import psycopg
 from flask_migrate import Migrate
@@ -29,11 +28,9 @@ from sqlalchemy import (
     Table,
     TextClause,
     Update,
-    Uuid,
     bindparam,
     delete,
     event,
-    func,
     insert,
     text,
     types,
@@ -45,7 +42,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateTable, SchemaItem
-from sqlalchemy.sql.elements import ColumnElement
 
 LOST = (OperationalError, InterfaceError, PoolTimeoutError)  # how the database is lost, in the driver's words
 SQLITE_PATIENCE = 10  # seconds a writer waits for another
@@ -442,13 +438,6 @@ def rows_changed(statement: Insert | Update | Delete) -> int:
     result = db.session.execute(statement, execution_options=options)
     assert isinstance(result, CursorResult)
     return result.rowcount
-
-
-def new_id() -> ColumnElement[UUID]:
-    """A random UUID, made by the database."""
-    return (
-        func.gen_random_uuid(type_=Uuid) if not is_sqlite() else func.lower(func.hex(func.randomblob(16)), type_=Uuid)
-    )
 
 
 def is_sqlite() -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from anyascii import anyascii
 from sqlalchemy import (
@@ -31,6 +31,7 @@ from webapp.database import Instant, Model, choice, db, first_time, insert_rows,
 from webapp.domain import audit, standings
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
+from webapp.infra.ids import new_id
 
 LONGEST_NAME = 120
 LARGEST_BOOK_NO = 2_147_483_647  # what an integer column holds on PostgreSQL
@@ -50,7 +51,7 @@ class Person(Model):
     __tablename__ = "person"
     __table_args__ = (CheckConstraint("book_no > 0", name="book_no_positive"),)
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     book_no: Mapped[int] = mapped_column(unique=True)
     name: Mapped[str] = mapped_column(String(LONGEST_NAME))
     search_name: Mapped[str] = mapped_column(String(4 * LONGEST_NAME), index=True)
@@ -187,7 +188,7 @@ def add_people(people: Sequence[tuple[int, str, Role, bool]]) -> int:
 
 def _new(book_no: int, name: str, role: Role, is_active: bool = True) -> Person:
     return Person(
-        id=uuid4(),
+        id=new_id(),
         book_no=book_no,
         name=name,
         search_name=fold(name),

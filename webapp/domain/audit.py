@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from time import monotonic
 from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Connection, Index, Row, String, Text, bindparam, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from webapp import clock
 from webapp.database import Instant, Model, choice, insert_rows
 from webapp.infra.changes import News
+from webapp.infra.ids import new_id
 
 LONGEST_DEVICE = 80  # characters
 
@@ -207,7 +208,7 @@ def _row(action: Action, details: Mapping[str, object] | None) -> dict[str, Any]
     """An entry about nobody and nothing yet."""
     now = actor()
     return {
-        "id": uuid4(),
+        "id": new_id(),
         "at": clock.now(),
         "by_id": now.by_id,
         "device": now.device[:LONGEST_DEVICE],

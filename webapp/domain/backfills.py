@@ -5,7 +5,7 @@ celebrates it.
 """
 
 from collections.abc import Sequence
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import func, select
 
@@ -16,6 +16,7 @@ from webapp.domain.audit import Action
 from webapp.domain.badges import Badge
 from webapp.domain.jobs import Job, Kind, Status
 from webapp.domain.settling import Settled
+from webapp.infra.ids import new_id
 
 BATCH = 1_000  # people
 
@@ -24,7 +25,7 @@ def add(badge: Badge, *, by: Person) -> Job:
     """The job that awards a badge to whoever qualifies; ``by`` is who asked for it."""
     everybody = db.session.scalar(select(func.count()).select_from(Person)) or 0
     # The entry of the audit trail is written with the first batch; each further one adds what followed.
-    params = {"title": badge.name, "badge_id": badge.id, "entry_id": uuid4()}
+    params = {"title": badge.name, "badge_id": badge.id, "entry_id": new_id()}
     return jobs.add(Kind.BACKFILL, by=by, total=everybody, params=params)
 
 

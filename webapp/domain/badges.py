@@ -10,7 +10,7 @@ from datetime import date, datetime, time
 from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
@@ -39,6 +39,7 @@ from webapp.domain.accounts import Person
 from webapp.domain.audit import Consequence, Effect
 from webapp.domain.camps import Camp
 from webapp.domain.streaks import Runs
+from webapp.infra.ids import new_id
 
 
 class Criteria(StrEnum):
@@ -61,7 +62,7 @@ class Badge(Model):
     __tablename__ = "badge"
     __table_args__ = (CheckConstraint("criteria_value > 0", name="criteria_value_positive"),)
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(String(60), unique=True)
     description: Mapped[str] = mapped_column(String(200))
     criteria_type: Mapped[Criteria] = mapped_column(choice(Criteria, "criteria_type", length=24))
@@ -133,7 +134,7 @@ class Revocation(Model):
         Index(None, "person_id", "badge_id"),
     )
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     person_id: Mapped[UUID]
     badge_id: Mapped[UUID]
     revoked_at: Mapped[datetime] = mapped_column(Instant)

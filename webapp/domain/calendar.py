@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
 from hashlib import sha256
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Column, Integer, Select, Uuid, and_, case, func, insert, select, union, update
 from sqlalchemy.sql.elements import ColumnElement
@@ -24,6 +24,7 @@ from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.records import Attendance, State, is_marked
 from webapp.domain.series import MOST_CAMPS
 from webapp.domain.standings import ALL_TIME, EVERYWHERE, Standing
+from webapp.infra.ids import new_id
 
 MOST_NAMES = 10  # of people who gain a badge
 YEARS_AHEAD = 10  # a camp further ahead than that is a slip of the pen
@@ -188,7 +189,7 @@ def _put(site: Site, name: str, dates: Sequence[date], start_time: time, entry_i
     scheduled = Camp.site_id == site.id, Camp.status == Status.SCHEDULED, Camp.camp_date.in_(dates)
     on_it = set(db.session.scalars(select(Camp.camp_date).where(*scheduled)))
     added = [
-        Camp(id=uuid4(), site=site, name=name, camp_date=day, start_time=start_time, status=Status.SCHEDULED)
+        Camp(id=new_id(), site=site, name=name, camp_date=day, start_time=start_time, status=Status.SCHEDULED)
         for day in dates
     ]
     db.session.add_all(added)
@@ -345,7 +346,7 @@ def weigh(site: Site, first: date, change: Callable[[UUID], object]) -> Effects:
             _is_overall(), Standing.person_id.in_(_marked_from(site.id, first))
         )
         db.session.execute(insert(stood).from_select(stood.c.keys(), figures))
-    entry_id = uuid4()
+    entry_id = new_id()
     change(entry_id)
     return Effects(_gains(entry_id), *_moved_figures())
 

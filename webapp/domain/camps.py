@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cache
-from uuid import UUID, uuid4
+from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 from sqlalchemy import (
@@ -33,6 +33,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from webapp import clock
 from webapp.database import Instant, Model, choice, db, first_time
 from webapp.domain.errors import ConflictError, InvalidError
+from webapp.infra.ids import new_id
 
 LONGEST_LABEL = 120  # characters of a site's or a camp's name
 DEFAULT_SITE = "Main site"
@@ -52,7 +53,7 @@ class Site(Model):
 
     __tablename__ = "site"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(String(LONGEST_LABEL), unique=True)
     time_zone: Mapped[str] = mapped_column(String(64), default=DEFAULT_TIME_ZONE)
     # The first date of the last twelve months, as the standings of that period are kept at present.
@@ -79,7 +80,7 @@ class Camp(Model):
         Index(None, "camp_date"),
     )
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     site_id: Mapped[UUID] = mapped_column(ForeignKey("site.id"))
     name: Mapped[str] = mapped_column(String(LONGEST_LABEL))
     camp_date: Mapped[date]
@@ -187,7 +188,7 @@ def add_site(name: str, time_zone: str = DEFAULT_TIME_ZONE) -> Site:
     time_zone = clean_time_zone(time_zone)
     name = clean_label(name, "place")
     must_be_free(name)
-    site = Site(id=uuid4(), name=name, time_zone=time_zone, recent_from=first_of_recent(clock.today(time_zone)))
+    site = Site(id=new_id(), name=name, time_zone=time_zone, recent_from=first_of_recent(clock.today(time_zone)))
     db.session.add(site)
     db.session.flush()
     return site

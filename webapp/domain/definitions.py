@@ -6,7 +6,7 @@ What a badge asks for may change, and the past stays: an award keeps the definit
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Select, and_, exists, func, select
 from sqlalchemy.orm import joinedload
@@ -19,6 +19,7 @@ from webapp.domain.audit import Action
 from webapp.domain.badges import Asked, Award, Badge, Criteria, Definition, own_definition
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.standings import OVERALL, Standing
+from webapp.infra.ids import new_id
 
 LONGEST_NAME = 60  # characters
 LONGEST_DESCRIPTION = 200
@@ -126,7 +127,7 @@ def add(draft: Draft) -> Badge:
     """A new badge, in the last place. Raises :class:`InvalidError` for a draft with problems."""
     _alone()
     _refuse(draft.problems())
-    badge = Badge(id=uuid4(), position=(db.session.scalar(select(func.max(Badge.position))) or 0) + 1, version=1)
+    badge = Badge(id=new_id(), position=(db.session.scalar(select(func.max(Badge.position))) or 0) + 1, version=1)
     badge.is_active = True
     _put(badge, draft)
     db.session.add(badge)

@@ -12,13 +12,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import (
     Date,
     Select,
     Subquery,
-    Time,
     and_,
     case,
     delete,
@@ -36,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, analyze, copy_rows, db, new_id, one_at_a_time, rows_changed
+from webapp.database import Instant, analyze, copy_rows, db, one_at_a_time, rows_changed
 from webapp.domain import audit, badges, calendar, camps, histories, settling, staging
 from webapp.domain.accounts import Person, Role, fold
 from webapp.domain.attendance import chunks
@@ -47,6 +46,7 @@ from webapp.domain.errors import DomainError
 from webapp.domain.history_file import Entry, Problem
 from webapp.domain.records import Attendance, CampRole, State, is_marked
 from webapp.domain.staging import camp_is_there, same_camp, staged
+from webapp.infra.ids import new_id
 
 MUCH = 1_000  # rows; from here on it is worth telling the planner of them
 MOST_PROBLEMS = 10_000  # told one by one; beyond them only their number
@@ -107,7 +107,7 @@ def store(
     """
     one_at_a_time(settling.WORK)
     report = Report()
-    entry_id = uuid4()
+    entry_id = new_id()
     staging.stage(rows, refuse=report.refuse, read=read)
     refuse_what_cannot_be(report)
     report.problems.sort(key=lambda problem: problem.line)
@@ -231,17 +231,12 @@ def add_places(report: Report) -> dict[UUID, date]:
     for site_id, first in sorted(first_new.items()):
         camps.hold_from(site_id, first)
     now = clock.now()
-    new = select(
-        new_id(),
-        missing.c.id,
-        missing.c.camp,
-        missing.c.camp_date,
-        literal(camps.USUAL_START, Time),
-        literal(Status.SCHEDULED.value),
-        literal(now, Instant),
-    )
-    columns = ["id", "site_id", "name", "camp_date", "start_time", "status", "created_at"]
-    report.new_camps = rows_changed(insert(Camp).from_select(columns, new))
+    usual = (camps.USUAL_START, Status.SCHEDULED.value, now)
+    columns = ("id", "site_id", "name", "camp_date", "start_time", "status", "created_at")
+    new = select(missing.c.id, missing.c.camp, missing.c.camp_date).order_by(missing.c.camp_date)
+    for some in db.session.execute(new, execution_options={"yield_per": 5_000}).partitions():
+        report.new_camps += len(some)
+        copy_rows(Camp.__table__, columns, ((new_id(), *camp, *usual) for camp in some))
     return first_new
 
 
@@ -267,7 +262,8 @@ def _add_people(report: Report) -> None:
     for some in db.session.execute(new, execution_options={"yield_per": 5_000}).partitions():
         report.new_people += len(some)
         people = (
-            (uuid4(), book_no, name, fold(name), Role.VOLUNTEER.value, True, False, 1, 1, now) for book_no, name in some
+            (new_id(), book_no, name, fold(name), Role.VOLUNTEER.value, True, False, 1, 1, now)
+            for book_no, name in some
         )
         copy_rows(Person.__table__, columns, people)
     report.renamed += staging.number_renamed()

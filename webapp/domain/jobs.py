@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Connection, ForeignKey, Index, LargeBinary, Row, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -21,6 +21,7 @@ from webapp.database import Instant, Model, choice, db
 from webapp.domain.accounts import Person
 from webapp.domain.errors import ConflictError
 from webapp.infra.changes import News
+from webapp.infra.ids import new_id
 
 LONGEST_PROBLEM = 300  # characters
 SILENT_AFTER = timedelta(minutes=2)  # the longest batches take seconds
@@ -57,7 +58,7 @@ class Job(Model):
     __tablename__ = "job"
     __table_args__ = (Index(None, "status"), Index(None, "created_at"))
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     kind: Mapped[Kind] = mapped_column(choice(Kind, "kind"))
     status: Mapped[Status] = mapped_column(choice(Status, "job_status"), default=Status.QUEUED)
     created_at: Mapped[datetime] = mapped_column(Instant, default=clock.now)
@@ -161,7 +162,7 @@ class Upload(Model):
 def add(kind: Kind, *, by: Person, total: int | None = None, params: Mapping[str, object] | None = None) -> Job:
     """A new job, to be done once the caller's transaction is committed and the queue has been told."""
     job = Job(
-        id=uuid4(),
+        id=new_id(),
         kind=kind,
         status=Status.QUEUED,
         by_id=by.id,

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import (
     Column,
@@ -46,6 +46,7 @@ from webapp.domain.reckoning import (
     slices,
 )
 from webapp.domain.standings import ALL_TIME, EVERYWHERE, RECENT, Board, Measure, Standing, Tally
+from webapp.infra.ids import new_id
 
 WORK = "settling many people"  # by which name it is done one at a time, with what changes calendars
 
@@ -118,7 +119,7 @@ def evaluate_slice(after: UUID | None, done: Settled) -> UUID | None:
     """Award the next people after an id whatever is due to them, as :func:`settle_slice` does, and enter it into
     the audit trail.
     """
-    entry_id = uuid4()
+    entry_id = new_id()
     before = replace(done)
     last = settle_slice(after, None, done, entry_id=entry_id)
     changed = {

@@ -6,7 +6,7 @@ that a network that comes and goes loses nothing. The forms here do the same for
 
 from collections import Counter
 from datetime import datetime, time
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -21,6 +21,7 @@ from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.records import CampRole, State
 from webapp.domain.rolls import Row
+from webapp.infra.ids import new_id
 from webapp.views import live
 from webapp.views.observed import count_marks
 from webapp.views.presentation import plural
@@ -113,7 +114,7 @@ def mark(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
 def add(camp_id: UUID) -> ResponseReturnValue:
     """Add somebody new, who is here."""
     camp = find_camp(camp_id)
-    order: dict[str, object] = {"action": "add", "person": str(uuid4()), "name": request.form.get("name", "")}
+    order: dict[str, object] = {"action": "add", "person": str(new_id()), "name": request.form.get("name", "")}
     return _carried_out(camp, order)
 
 
@@ -193,7 +194,7 @@ def _time(camp: Camp, text: str) -> datetime | None:
 
 def _carried_out(camp: Camp, order: dict[str, object]) -> ResponseReturnValue:
     """Carry out an order that came by a plain form, and go back to the page."""
-    sent = order | {"id": str(uuid4()), "camp": str(camp.id), "made_at": clock.now().isoformat()}
+    sent = order | {"id": str(new_id()), "camp": str(camp.id), "made_at": clock.now().isoformat()}
     try:
         with writing():
             done = operations.carry_out(operations.parse(sent), by=viewer(), secret=secret())
