@@ -29,7 +29,7 @@ from webapp.domain.accounts import Person, Role
 from webapp.domain.audit import Actor
 from webapp.domain.badges import Badge
 from webapp.domain.camps import first_of_recent
-from webapp.views.security import SessionPerson, limiter
+from webapp.views.security import SessionPerson
 
 ENGINE = os.environ.get("TEST_ENGINE", "sqlite")
 collect_ignore = [] if ENGINE == "postgresql" else ["test_hosts.py"]  # SQLite is for one machine
@@ -136,7 +136,7 @@ def app(_app: Flask, _first_rows: list[tuple[Table, list[dict[str, object]]]]) -
             connection.execute(table.delete())
         for table, rows in _first_rows:
             connection.execute(insert(table), rows)
-    limiter.reset()
+    _app.extensions["rate_limits"].storage.reset()
     audit.act(Actor())  # the thread may have served somebody else before
     unentered = _app.extensions["watch"].unentered
     unentered.clear()

@@ -26,6 +26,7 @@ from webapp.views import (
     office,
     people,
     presentation,
+    rate_limits,
     roll_call,
     rows,
     security,
@@ -45,6 +46,7 @@ def init_app(app: OpenAPI) -> None:
     observed.init_app(app)
     imports.init_app(app)
     security.init_app(app)
+    rate_limits.init_app(app)
     compression.init_app(app)
     presentation.init_app(app)
     job_words.init_app(app)

@@ -15,8 +15,10 @@ from webapp.domain import accounts, credentials, own_data
 from webapp.domain.accounts import Person, Role
 from webapp.domain.credentials import LinkOver
 from webapp.domain.errors import InvalidError
+from webapp.views import rate_limits
 from webapp.views.home import first_place
-from webapp.views.security import SessionPerson, limiter, path_of, permits, public, signed_in, viewer
+from webapp.views.rate_limits import limited
+from webapp.views.security import SessionPerson, path_of, permits, public, signed_in, viewer
 
 blueprint = Blueprint("accounts", __name__)
 
@@ -57,14 +59,15 @@ def failed(response: Response) -> bool:
 
 def count_attempt(book_no: int) -> None:
     """Count an attempt on an account; after too many the request ends with 429."""
-    if not all(limiter.limiter.hit(limit, "account", str(book_no)) for limit in PER_ACCOUNT):
+    counter = rate_limits.counter()
+    if not all(counter.hit(limit, "account", str(book_no)) for limit in PER_ACCOUNT):
         abort(429)
 
 
 def forget_attempts(book_no: int) -> None:
     """Start the count of an account anew, after a success."""
     for limit in PER_ACCOUNT:
-        limiter.limiter.clear(limit, "account", str(book_no))
+        rate_limits.counter().clear(limit, "account", str(book_no))
 
 
 def authenticate(book_no: int, password: str) -> Person | None:
@@ -77,7 +80,7 @@ def authenticate(book_no: int, password: str) -> Person | None:
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
-@limiter.limit(PER_ADDRESS, methods=["POST"], deduct_when=failed)
+@limited(PER_ADDRESS, methods=["POST"], counts=failed)
 @public
 def sign_in() -> ResponseReturnValue:
     """The form, and the way in."""
@@ -118,7 +121,7 @@ def account() -> ResponseReturnValue:
 
 
 @blueprint.route("/password", methods=["GET", "POST"])
-@limiter.limit(PER_ADDRESS, deduct_when=failed)
+@limited(PER_ADDRESS, counts=failed)
 @public
 def choose_password() -> ResponseReturnValue:
     """Where a one-time link leads: somebody gives themselves a password. It signs nobody in or out but them.

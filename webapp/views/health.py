@@ -12,10 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from webapp import metrics
 from webapp.database import db
-from webapp.views.security import limiter, public
+from webapp.views.security import public
 
 blueprint = Blueprint("health", __name__)
-limiter.exempt(blueprint)
 
 
 @blueprint.get("/healthz")

@@ -8,8 +8,6 @@ from typing import Any, ParamSpec, TypeVar, cast
 from flask import Flask, Response, abort, current_app, jsonify, redirect, request, url_for
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_login import LoginManager, current_user
 from flask_wtf import CSRFProtect
 
@@ -22,7 +20,6 @@ R = TypeVar("R")
 
 csrf = CSRFProtect()
 login_manager = LoginManager()
-limiter = Limiter(get_remote_address, headers_enabled=True)
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -71,7 +68,7 @@ class _Sessions(SecureCookieSessionInterface):
 
 
 def init_app(app: Flask) -> None:
-    """Sessions, CSRF, limits and security headers."""
+    """Sessions, CSRF and security headers."""
     app.session_interface = _Sessions()
     app.config.from_mapping(
         SESSION_COOKIE_HTTPONLY=True,
@@ -79,7 +76,6 @@ def init_app(app: Flask) -> None:
         WTF_CSRF_TIME_LIMIT=None,  # as long as the session: a roll call stays open all day
     )
     csrf.init_app(app)
-    limiter.init_app(app)
     login_manager.init_app(app)
     login_manager.user_loader(_load)
     app.after_request(_harden)

@@ -8,7 +8,8 @@ from webapp.views.accounts import PER_ADDRESS, authenticate, failed
 from webapp.views.api.bearer import errors
 from webapp.views.api.schemas import LoginBody, TokenAnswer, send
 from webapp.views.errors import answer
-from webapp.views.security import limiter, public, secret
+from webapp.views.rate_limits import limited
+from webapp.views.security import public, secret
 
 blueprint = APIBlueprint("api_auth", __name__, abp_tags=[{"name": "Sign in"}])
 
@@ -16,7 +17,7 @@ blueprint = APIBlueprint("api_auth", __name__, abp_tags=[{"name": "Sign in"}])
 @blueprint.post(
     "/auth/login", summary="Get a bearer token", responses={"200": TokenAnswer, **errors(400, 401, 429, 503)}
 )
-@limiter.limit(PER_ADDRESS, deduct_when=failed)
+@limited(PER_ADDRESS, counts=failed)
 @public
 def login(body: LoginBody) -> Response:
     """With a book number and its password; an unknown number is answered like a wrong password."""
