@@ -1,7 +1,8 @@
 """Everything that is measured, in one run on one machine: ``python -m benchmarks [--quick] [--json FILE] [PART …]``.
 
-Parts: marks, growth, pages, settling, import, live, phone; all of them where none is named. The organisations are made once
-and kept in ``build/benchmarks``; the full ones take about half an hour and 20 GB. Nothing else should run meanwhile.
+Parts: marks, growth, pages, settling, import, live, phone; all of them where none is named.
+The organisations are made once and kept in ``build/benchmarks``; the full ones take about half an hour and
+20 GB. Nothing else should run meanwhile.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller organisations, shorter rounds")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
-    parser.add_argument("parts", nargs="*", metavar="PART")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure; all, if none is named")
     asked = parser.parse_args()
     os.environ["SECRET_KEY"] = SECRET
     from benchmarks import bulk, live, marks, pages
@@ -77,10 +78,21 @@ def main() -> None:
 
 
 def print_table(figures: list[Figure]) -> None:
-    """The figures as a table of Markdown, which the documentation shows as it is."""
+    """Print the figures as a table of Markdown, which the documentation shows as it is, and the notes below."""
     print("| what | measured | against | ratio | target | reached |\n|---|---|---|---|---|---|", flush=True)
     for figure in figures:
         print(f"| {' | '.join(figure.line())} |", flush=True)
+    for note, names in _notes(figures).items():
+        print(f"\n{', '.join(names)}:\n{note}", flush=True)
+
+
+def _notes(figures: list[Figure]) -> dict[str, list[str]]:
+    """Return each note with the names of the figures that have it."""
+    notes: dict[str, list[str]] = {}
+    for figure in figures:
+        if figure.note:
+            notes.setdefault(figure.note, []).append(figure.name)
+    return notes
 
 
 if __name__ == "__main__":

@@ -1,34 +1,42 @@
-"""Marks a second beside the floor, through the API and the roll call's HTMX route, on PostgreSQL and SQLite; and
-what one mark costs as an organisation grows.
+"""Marks a second beside the floor, through each door, on PostgreSQL and SQLite; and what one mark costs as an
+organisation grows.
+
+The figure is the worse of two kinds: of people who had signed up for today's camp, which is the ordinary case at a
+table, and of people who walk in. How rounds are taken is told in :mod:`benchmarks.rounds`.
 """
 
-import json
 import os
-import re
 import sqlite3
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.cookies import SimpleCookie
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
 
 from flask import Flask
 from sqlalchemy import create_engine, insert, select
 
 from benchmarks import data
 from benchmarks.data import Shape
+from benchmarks.doors import BATCH, PASSWORD, Batches, Session, Wrk, api_client, put, sign_in
 from benchmarks.figures import Figure, at_least, at_most
-from benchmarks.servers import Postgres, Server, floor, product, wrk
+from benchmarks.rounds import (
+    Comparison,
+    Kind,
+    PostgresStore,
+    Side,
+    SqliteStore,
+    Store,
+    Work,
+    compare,
+    floor_day,
+    product_day,
+)
+from benchmarks.servers import Postgres, Server, floor, product
 from webapp import create_app
 from webapp.database import db, writing
 from webapp.domain import accounts, credentials
-from webapp.domain.records import Attendance
-
-CONNECTIONS = 8
-PASSWORD = "correct horse battery"
 
 
 @contextmanager
@@ -77,96 +85,129 @@ def _give_password(app: Flask) -> None:
 
 
 class Organisation:
-    """What the load needs to know of a database."""
+    """What the load needs to know of a database: whom to mark, where, and by whose token."""
 
     def __init__(self, url: str, folder: Path, people: int) -> None:
         with application(url) as app:
             self.token = data.token_of(app, 1)
-            ids = data.person_ids(app, people)
+            self.ids = data.person_ids(app, people)
             with app.app_context():
                 self.camp = str(data.camp_of_today().id)
-                self.marked = _marked_today()
-        self.ids = folder / "ids"
-        self.ids.write_text("\n".join(ids))
-        self.next = 0  # the first person not marked yet
+        self._file = folder / "ids"
+        self._file.write_text("\n".join(self.ids))
 
-    def door(self, door: str, server: Server) -> dict[str, str]:
-        """What the load's script is told."""
-        told = {"IDS": str(self.ids), "DOOR": door, "TOKEN": self.token, "OFFSET": str(self.next), "CAMP": self.camp}
-        return told | (sign_in(server) if door == "form" else {})
-
-
-def _marked_today() -> int:
-    camp = data.camp_of_today()
-    return len(db.session.scalars(select(Attendance.person_id).where(Attendance.camp_id == camp.id)).all())
+    def environment(self, session: Session | None = None) -> dict[str, str]:
+        """Return what wrk's script is told: to mark by the form where there is a session."""
+        told = {"IDS": str(self._file), "TOKEN": self.token, "CAMP": self.camp, "DOOR": "api"}
+        if session:
+            told |= {"DOOR": "form", "COOKIE": session.cookie, "CSRF": session.csrf}
+        return told
 
 
-def sign_in(server: Server) -> dict[str, str]:
-    """The cookie of a session, and its CSRF token."""
-    cookie: SimpleCookie = SimpleCookie()
-
-    def ask(method: str, path: str, body: object = None, **headers: str) -> bytes:
-        sent = {"Cookie": "; ".join(f"{name}={each.value}" for name, each in cookie.items()), **headers}
-        _, text, answered = server.ask(method, path, body, **sent)
-        for value in answered.get_all("Set-Cookie") or ():
-            cookie.load(value)
-        return text
-
-    token = re.search(rb'name="csrf_token"[^>]*value="([^"]+)"', ask("GET", "/sign-in"))
-    assert token
-    form = urlencode({"csrf_token": token[1].decode(), "book_no": "1", "password": PASSWORD})
-    ask("POST", "/sign-in", form, **{"Content-Type": "application/x-www-form-urlencoded"})
-    csrf = json.loads(ask("GET", "/roll-call/session"))["csrf_token"]
-    return {"COOKIE": "; ".join(f"{name}={each.value}" for name, each in cookie.items()), "CSRF": csrf}
+@contextmanager
+def working_copy(postgres: Postgres, name: str) -> Iterator[str]:
+    """Copy a database until the end of the block; its name."""
+    working = f"{name}_working"
+    postgres.execute("postgres", f'DROP DATABASE IF EXISTS "{working}" WITH (FORCE)')
+    postgres.execute("postgres", f'CREATE DATABASE "{working}" TEMPLATE "{name}"')
+    try:
+        yield working
+    finally:
+        postgres.execute("postgres", f'DROP DATABASE "{working}" WITH (FORCE)')
 
 
-def beside_the_floor(
-    organisation: Organisation, ours: Server, theirs: Server, door: str, seconds: int, rounds: int
-) -> tuple[float, float]:
-    """Marks a second of the product and of the floor: the medians of rounds that take turns, after one to warm up."""
-    found: dict[str, list[float]] = {"ours": [], "floor": []}
-    for number in range(rounds + 1):
-        told = organisation.door(door, ours)
-        result = wrk(ours, "mark.lua", seconds, CONNECTIONS, told)["per_second"]
-        base = wrk(theirs, "mark.lua", seconds, CONNECTIONS, told | {"DOOR": "api"})["per_second"]
-        organisation.next += int(max(result, base) * seconds) + 100  # nobody is marked twice
-        if number:
-            found["ours"].append(result)
-            found["floor"].append(base)
-    return statistics.median(found["ours"]), statistics.median(found["floor"])
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long is measured: seconds a round, and rounds that count."""
+
+    seconds: int
+    rounds: int
+
+    @property
+    def people(self) -> int:
+        """How many there must be for a product that marks a thousand a second."""
+        return max(len(Kind) * (self.rounds + 1) * self.seconds * 1_000, 6_000)
 
 
-def measure_throughput(postgres: Postgres, camps: int, people: int, seconds: int, rounds: int) -> list[Figure]:
-    """Through both doors at one length of history."""
-    name = f"marks_{camps}_{people}"
-    prepared(postgres, name, Shape(people, camps, visits=10), with_floor=True)
+QUICK, FULL = Effort(1, 1), Effort(2, 5)
+
+
+def organisation_of(postgres: Postgres, camps: int, effort: Effort) -> str:
+    """Return the name of a database with a history of so many camps, filled if need be."""
+    name = f"marks_{camps}_{effort.people}"
+    prepared(postgres, name, Shape(effort.people, camps, visits=10), with_floor=True)
+    return name
+
+
+def figure(name: str, comparisons: list[Comparison], target: float) -> Figure:
+    """Return the worse of two kinds of mark, with both in the note."""
+    worse = min(comparisons, key=lambda each: each.ratio)
+    return at_least(name, *worse.per_second, target, note="; ".join(map(str, comparisons)))
+
+
+def measure_throughput(postgres: Postgres, camps: int, effort: Effort) -> list[Figure]:
+    """Compare each door with the floor at one length of history."""
+    name = organisation_of(postgres, camps, effort)
     figures = []
-    with tempfile.TemporaryDirectory() as folder:
-        for door, target in (("api", 0.5), ("form", 0.4)):
-            working = f"{name}_{door}"
-            postgres.execute("postgres", f'DROP DATABASE IF EXISTS "{working}" WITH (FORCE)')
-            postgres.execute("postgres", f'CREATE DATABASE "{working}" TEMPLATE "{name}"')
-            organisation = Organisation(postgres.url(working), Path(folder), people)
-            with product(postgres.url(working)) as ours, floor(postgres.address(working)) as theirs:
-                ours_per_second, base = beside_the_floor(organisation, ours, theirs, door, seconds, rounds)
-            what = "PUT …/attendance" if door == "api" else "the roll call's HTMX route"
-            figures.append(at_least(f"{what}, {camps:,} camps", ours_per_second, base, target))
-            postgres.execute("postgres", f'DROP DATABASE "{working}" WITH (FORCE)')
+    for door, (what, target) in DOORS.items():
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            working_copy(postgres, name) as working,
+            product(postgres.url(working)) as ours,
+            floor(postgres.address(working)) as theirs,
+        ):
+            store = PostgresStore(postgres, working)
+            organisation = Organisation(postgres.url(working), Path(folder), effort.people)
+            comparisons = _through(door, organisation, store, ours, theirs, effort)
+        figures.append(figure(f"{what}, {camps:,} camps", comparisons, target))
     return figures
 
 
-def measure_sqlite(postgres: Postgres, camps: int, people: int, seconds: int, rounds: int) -> list[Figure]:
-    """The embedded engine, one process each; its data copied from the organisation with as many camps."""
-    name = f"marks_{camps}_{people}"
-    prepared(postgres, name, Shape(people, camps, visits=10), with_floor=True)
+# For each door what it is called, and its target as a share of the floor.
+DOORS = {
+    "api": ("PUT …/attendance", 0.5),
+    "form": ("the roll call's HTMX route", 0.4),
+    "phone": (f"a phone's operation in a batch of {BATCH}", 0.5),
+}
+
+
+def _through(
+    door: str,
+    organisation: Organisation,
+    store: Store,
+    ours: Server,
+    theirs: Server,
+    effort: Effort,
+) -> list[Comparison]:
+    told, seconds = organisation.environment(), effort.seconds
+    work: Work = Wrk(ours, told, seconds)
+    if door == "form":
+        work = Wrk(ours, organisation.environment(sign_in(ours)), seconds)
+    elif door == "phone":
+        ids, camp = organisation.ids, organisation.camp
+        work = Batches(ours, sign_in(ours), camp, ids, seconds)
+    product_side = Side(ours, product_day(store, organisation.camp), work, organisation.ids)
+    floor_work = Wrk(theirs, told, seconds)
+    floor_side = Side(theirs, floor_day(store), floor_work, organisation.ids, again=True)
+    return compare(product_side, floor_side, effort.rounds)
+
+
+def measure_sqlite(postgres: Postgres, camps: int, effort: Effort) -> list[Figure]:
+    """Compare on the embedded engine, one process each.
+
+    Its data is copied from the organisation with as many camps. Both sides commit with
+    ``synchronous = FULL``.
+    """
+    name = organisation_of(postgres, camps, effort)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bench.db"
         url = f"sqlite:///{file}"
         _copy(postgres.url(name), url)
-        organisation = Organisation(url, Path(folder), people)
+        organisation = Organisation(url, Path(folder), effort.people)
         with product(url, 1) as ours, floor(str(file), 1) as theirs:
-            value, base = beside_the_floor(organisation, ours, theirs, "api", seconds, rounds)
-    return [at_least("SQLite, embedded: PUT …/attendance", value, base, 0.5)]
+            store = SqliteStore(file)
+            comparisons = _through("api", organisation, store, ours, theirs, effort)
+    return [figure("SQLite, embedded: PUT …/attendance", comparisons, 0.5)]
 
 
 def _copy(source: str, target: str) -> None:
@@ -217,21 +258,19 @@ def measure_growth(postgres: Postgres, large: Shape, marks: int) -> list[Figure]
 
 
 def _marks(postgres: Postgres, name: str, server: Server) -> Iterator[float]:
-    """Mark somebody who was not marked yet; how long it took, in ms."""
+    """Mark somebody who was not marked yet; how long it took, in ms. Every other one had signed up."""
     with application(postgres.url(name)) as app:
-        headers = {"Authorization": f"Bearer {data.token_of(app, 1)}", "Content-Type": "application/json"}
+        client = api_client(server, data.token_of(app, 1))
         with app.app_context():
-            people = data.people_to_mark(1_000)
-    import http.client
-
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    for person_id, camp_id in people:
-        body = json.dumps({"logout": False, "camp_role": "volunteer", "camp_id": str(camp_id)})
+            people = [(str(person), str(camp)) for person, camp in data.people_to_mark(1_000)]
+    for camp in {camp for _, camp in people}:
+        day = product_day(PostgresStore(postgres, name), camp)
+        for person, where in people[::2]:
+            if where == camp:
+                day.sign_up(person, person)
+    for person, camp in people:
         began = time.perf_counter()
-        connection.request("PUT", f"/api/v1/medical-camps/camp/{person_id}/attendance", body, headers)
-        response = connection.getresponse()
-        text = response.read()
-        assert response.status == 200, text
+        put(client, person, camp)
         yield (time.perf_counter() - began) * 1000
 
 
@@ -240,10 +279,10 @@ def _percentile(values: list[float], percent: int) -> float:
 
 
 def measure(postgres: Postgres, quick: bool) -> list[Figure]:
-    """Marks a second beside the floor."""
+    """Compare marks a second with the floor: each door, each length of history, both engines."""
+    effort = QUICK if quick else FULL
     figures: list[Figure] = []
-    people, seconds, rounds = (4_000, 2, 1) if quick else (12_000, 3, 5)
     histories = (1_000,) if quick else (50, 1_000, 4_000)
     for camps in histories:
-        figures += measure_throughput(postgres, camps, people, seconds, rounds)
-    return figures + measure_sqlite(postgres, histories[0], people, seconds, rounds)
+        figures += measure_throughput(postgres, camps, effort)
+    return figures + measure_sqlite(postgres, histories[0], effort)

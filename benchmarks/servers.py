@@ -12,7 +12,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from benchmarks.data import SECRET
 
 ROOT = Path(__file__).resolve().parent.parent
 START = 60  # seconds until a server must answer
+KEPT = 1  # seconds for which a server surely keeps an idle connection; gunicorn's default is 2
 
 
 SHARED_BUFFERS = "2GB"  # of 8 and more, as its manual advises; as it comes it takes 128 MB, for 7 GB of data
@@ -69,10 +70,27 @@ class Postgres:
         """Whether a database is there."""
         return bool(self.execute("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{name}'"))
 
+    def processor_time(self) -> float:
+        """Return the seconds of processor time that the whole server has taken so far."""
+        pid = self._server.get_pid()
+        assert pid
+        return processor_time(pid)
+
     def create(self, name: str) -> None:
         """An empty database."""
         self.execute("postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         self.execute("postgres", f'CREATE DATABASE "{name}"')
+
+
+def processor_time(pid: int) -> float:
+    """Return the seconds of processor time of a process and of its children, also of ended ones."""
+    taken = 0.0
+    parent = psutil.Process(pid)
+    for process in (parent, *parent.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # it has ended, and counts with its parent now
+            times = process.cpu_times()
+            taken += times.user + times.system + times.children_user + times.children_system
+    return taken
 
 
 @dataclass
@@ -94,10 +112,35 @@ class Server:
         connection.close()
         return response.status, text, response.headers
 
+    def processor_time(self) -> float:
+        """Return the seconds of processor time that all its processes have taken so far."""
+        return processor_time(self.process.pid)
+
     def memory(self) -> float:
         """Of all its processes, in MB; what they share is counted once (PSS)."""
         parent = psutil.Process(self.process.pid)
         return float(sum(each.memory_full_info().pss for each in (parent, *parent.children(recursive=True)))) / 1e6
+
+
+class Client:
+    """One connection to a server that stays open, with headers that every request has."""
+
+    def __init__(self, server: Server, headers: Mapping[str, str]) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        self._headers = dict(headers)
+        self._used = time.monotonic()
+
+    def ask(self, method: str, path: str, body: str) -> bytes:
+        """Return the body of an answer. Raise RuntimeError for any status but 200."""
+        if time.monotonic() - self._used > KEPT:
+            self._connection.close()  # it opens again with the request
+        self._connection.request(method, path, body, self._headers)
+        response = self._connection.getresponse()
+        text = response.read()
+        self._used = time.monotonic()
+        if response.status != 200:
+            raise RuntimeError(f"{method} {path}: {response.status} {text[:500]!r}")
+        return text
 
 
 def free_port() -> int:
@@ -181,7 +224,10 @@ def floor(database: str, processes: int = 2) -> Iterator[Server]:
 def wrk(
     server: Server, script: str, seconds: int, connections: int, environment: Mapping[str, str]
 ) -> dict[str, float]:
-    """Requests a second, and the 50th and 99th percentile in milliseconds. Raises RuntimeError for any that failed."""
+    """Requests, requests a second, and the 50th and 99th percentile in milliseconds.
+
+    Raises RuntimeError for any that failed.
+    """
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(ROOT / "benchmarks" / script)]
     done = subprocess.run(
         [*command, f"http://127.0.0.1:{server.port}"],
@@ -193,8 +239,10 @@ def wrk(
     if "Non-2xx" in done or "Socket errors" in done:
         raise RuntimeError(done)
     found = re.search(r"Requests/sec:\s+([0-9.]+)", done)
+    number = re.search(r"(\d+) requests in", done)
     assert found
-    result = {"per_second": float(found[1])}
+    assert number
+    result = {"per_second": float(found[1]), "requests": float(number[1])}
     for percentile in ("50", "99"):
         latency = re.search(rf"{percentile}%\s+([0-9.]+)(us|ms|s)", done)
         assert latency
