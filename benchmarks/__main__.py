@@ -1,6 +1,6 @@
 """Everything that is measured, in one run on one machine: ``python -m benchmarks [--quick] [--json FILE] [PART …]``.
 
-Parts: marks, wal, growth, pages, settling, import, live, phone; all of them where none is named.
+Parts: marks, wal, corrections, growth, pages, settling, import, live, phone; all of them where none is named.
 The organisations are made once and kept in ``build/benchmarks``; the full ones take about half an hour and
 20 GB. Nothing else should run meanwhile.
 """
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure; all, if none is named")
     asked = parser.parse_args()
     os.environ["SECRET_KEY"] = SECRET
-    from benchmarks import bulk, live, marks, pages, wal
+    from benchmarks import bulk, corrections, live, marks, pages, wal
 
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: install Debian's package wrk.")
@@ -56,6 +56,7 @@ def main() -> None:
     parts = {
         "marks": lambda: marks.measure(postgres, asked.quick),
         "wal": lambda: wal.measure(postgres, asked.quick),
+        "corrections": lambda: corrections.measure(postgres, asked.quick),
         "growth": lambda: marks.measure_growth(postgres, large, 200 if asked.quick else 600),
         "pages": lambda: pages.measure(postgres, large),
         "settling": lambda: bulk.measure_settling(postgres, large),

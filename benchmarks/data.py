@@ -124,12 +124,16 @@ FAMILY = [
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """An organisation: people, held camps spread evenly over sites (weekly at each), visits a person on average."""
+    """An organisation: people, held camps spread evenly over sites (weekly at each), visits a person on average.
+
+    With ``always`` everybody came to each camp of each site but the last, whatever ``visits`` says.
+    """
 
     people: int
     camps: int
     visits: int
     sites: int = 1
+    always: bool = False
 
     def __str__(self) -> str:
         return f"{self.people:,} people, {self.camps:,} camps, {self.people * self.visits:,} attendances"
@@ -191,6 +195,19 @@ def trusted() -> None:
     db.session.execute(text("SET LOCAL session_replication_role = replica"))
 
 
+# A person belongs to one site, one in five to two, and came at regular distances with some luck.
+_CAME_AT_TIMES = (
+    " FROM (SELECT id, book_no, CAST(floor(random() * (2 * :visits + 1)) AS int) AS visits FROM person WHERE book_no > 1"
+    "       ORDER BY id) AS person"
+    " CROSS JOIN LATERAL (SELECT greatest(1, CAST(floor((:weeks - 1) / greatest(person.visits, 1)"
+    "   * (0.3 + 0.7 * random())) AS int)) AS stride) AS pace"
+    " CROSS JOIN LATERAL generate_series(0, least(person.visits, (:weeks - 1) / pace.stride) - 1) AS turn"
+    " CROSS JOIN LATERAL (SELECT CAST((person.book_no + CASE WHEN person.book_no % 5 = 0 THEN turn % 2 ELSE 0 END) % :sites"
+    "   AS bigint) AS site_no, CAST(:weeks - 2 - turn * pace.stride - floor(random() * pace.stride) AS bigint) AS week) AS spot"
+    " JOIN place ON place.site_no = spot.site_no AND place.week = spot.week"
+)
+
+
 def _fill(shape: Shape) -> None:
     run = db.session.execute
     names = {"given": GIVEN, "family": FAMILY, "people": shape.people}
@@ -212,7 +229,6 @@ def _fill(shape: Shape) -> None:
         ),
         {"weeks": weeks},
     )
-    # A person belongs to one site, one in five to two, and came at regular distances with some luck.
     run(
         text(
             "CREATE TEMPORARY TABLE place AS SELECT id AS camp_id, site_id, camp_date, dense_rank() OVER (ORDER BY site_id) - 1"
@@ -221,21 +237,18 @@ def _fill(shape: Shape) -> None:
     )
     run(text("CREATE UNIQUE INDEX ON place (site_no, week)"))
     run(text("ANALYZE place"))
+    came = (
+        " FROM person CROSS JOIN place WHERE person.book_no > 1 AND place.week < :weeks - 1"
+        if shape.always
+        else _CAME_AT_TIMES
+    )
     run(
         text(
             "INSERT INTO attendance (person_id, site_id, camp_date, camp_id, camp_role, state, signed_up_as, presumed,"
             " marked_at, created_at, changed_at) SELECT person.id, place.site_id, place.camp_date, place.camp_id,"
-            " 'volunteer', 'present', 'volunteer', false, now(), now(), now()"
-            " FROM (SELECT id, book_no, CAST(floor(random() * (2 * :visits + 1)) AS int) AS visits FROM person WHERE book_no > 1"
-            "       ORDER BY id) AS person"
-            " CROSS JOIN LATERAL (SELECT greatest(1, CAST(floor((:weeks - 1) / greatest(person.visits, 1)"
-            "   * (0.3 + 0.7 * random())) AS int)) AS stride) AS pace"
-            " CROSS JOIN LATERAL generate_series(0, least(person.visits, (:weeks - 1) / pace.stride) - 1) AS turn"
-            " CROSS JOIN LATERAL (SELECT CAST((person.book_no + CASE WHEN person.book_no % 5 = 0 THEN turn % 2 ELSE 0 END) % :sites"
-            "   AS bigint) AS site_no, CAST(:weeks - 2 - turn * pace.stride - floor(random() * pace.stride) AS bigint) AS week) AS spot"
-            " JOIN place ON place.site_no = spot.site_no AND place.week = spot.week"
+            " 'volunteer', 'present', 'volunteer', false, now(), now(), now()" + came
         ),
-        {"weeks": weeks, "visits": shape.visits, "sites": shape.sites},
+        {"weeks": weeks} if shape.always else {"weeks": weeks, "visits": shape.visits, "sites": shape.sites},
     )
     run(text("DROP TABLE place"))
 
