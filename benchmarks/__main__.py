@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.data import SECRET, Shape
 from benchmarks.figures import Figure, limit
-from benchmarks.servers import ROOT, Postgres
+from benchmarks.servers import FOLDER, Postgres
 
 FULL = Shape(1_000_000, 4_000, 20, sites=10)
 QUICK = Shape(20_000, 400, 20, sites=10)
@@ -49,9 +49,8 @@ def main() -> None:
 
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: install Debian's package wrk.")
-    folder = ROOT / "build" / "benchmarks"
-    folder.mkdir(parents=True, exist_ok=True)
-    postgres = Postgres(folder / "postgres")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    postgres = Postgres(FOLDER / "postgres")
     large = QUICK if asked.quick else FULL
     parts = {
         "marks": lambda: marks.measure(postgres, asked.quick),

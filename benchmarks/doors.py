@@ -17,7 +17,6 @@ from benchmarks.servers import Client, Server, wrk
 
 PASSWORD = "correct horse battery"  # of the person with book number 1
 BATCH = 25  # operations that a phone sends at once
-FIRST_BATCHES = 16  # of the first round: two for each connection
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Batches:
     def __init__(self, server: Server, session: Session, camp: str, ids: list[str], seconds: int) -> None:
         self.server, self.session, self.camp, self.ids = server, session, camp, ids
         self.seconds = seconds
-        self.size = FIRST_BATCHES * BATCH
+        self.size = CONNECTIONS * BATCH
 
     def mark(self, first: int, kind: Kind) -> Load:
         """Send all batches over some connections, each its next one when it has the answer."""

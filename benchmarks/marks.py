@@ -6,16 +6,17 @@ table, and of people who walk in. How rounds are taken is told in :mod:`benchmar
 """
 
 import os
+import shutil
 import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from flask import Flask
-from sqlalchemy import create_engine, insert, select
+from sqlalchemy import NullPool, create_engine, insert, select
 
 from benchmarks import data
 from benchmarks.data import Shape
@@ -33,7 +34,7 @@ from benchmarks.rounds import (
     floor_day,
     product_day,
 )
-from benchmarks.servers import Postgres, Server, floor, product
+from benchmarks.servers import FOLDER, Postgres, Server, floor, product
 from webapp import create_app
 from webapp.database import db, writing
 from webapp.domain import accounts, credentials
@@ -195,14 +196,14 @@ def _through(
 def measure_sqlite(postgres: Postgres, camps: int, effort: Effort) -> list[Figure]:
     """Compare on the embedded engine, one process each.
 
-    Its data is copied from the organisation with as many camps. Both sides commit with
+    Its data is copied once from the organisation with as many camps. Both sides commit with
     ``synchronous = FULL``.
     """
     name = organisation_of(postgres, camps, effort)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bench.db"
         url = f"sqlite:///{file}"
-        _copy(postgres.url(name), url)
+        shutil.copy(_kept(postgres.url(name), FOLDER / f"{name}.db"), file)
         organisation = Organisation(url, Path(folder), effort.people)
         with product(url, 1) as ours, floor(str(file), 1) as theirs:
             store = SqliteStore(file)
@@ -210,19 +211,36 @@ def measure_sqlite(postgres: Postgres, camps: int, effort: Effort) -> list[Figur
     return [figure("SQLite, embedded: PUT …/attendance", comparisons, 0.5)]
 
 
+def _kept(source: str, file: Path) -> Path:
+    """Return a file of SQLite with what a database of PostgreSQL holds, made if need be."""
+    if not file.exists():
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        _copy(source, f"sqlite:///{unfinished}")
+        unfinished.rename(file)
+    with application(f"sqlite:///{file}") as app:
+        data.bring_up_to_date(app)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return file
+
+
 def _copy(source: str, target: str) -> None:
     from flask_migrate import upgrade
 
     with application(target) as app, app.app_context():
         upgrade()
-        with db.engine.execution_options(writing=True).begin() as there, create_engine(source).connect() as here:
+        with (
+            db.engine.execution_options(writing=True).begin() as there,
+            create_engine(source, poolclass=NullPool).connect() as here,
+        ):
             for table in reversed(db.metadata.sorted_tables):
                 there.execute(table.delete())
             for table in db.metadata.sorted_tables:
                 for rows in here.execution_options(yield_per=5_000).execute(select(table)).mappings().partitions():
                     there.execute(insert(table), [dict(row) for row in rows])
     file = target.removeprefix("sqlite:///")
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection:
         connection.executescript(
             "CREATE TABLE floor_camp AS SELECT id FROM camp ORDER BY camp_date DESC LIMIT 1;"
             "CREATE TABLE floor_attendance (id CHAR(32) PRIMARY KEY, user_id CHAR(32) NOT NULL REFERENCES person,"
@@ -232,6 +250,7 @@ def _copy(source: str, target: str) -> None:
             "INSERT INTO floor_attendance SELECT lower(hex(randomblob(16))), person_id, camp_id, 'volunteer', 1 FROM attendance;"
             "ANALYZE;"
         )
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def measure_growth(postgres: Postgres, large: Shape, marks: int) -> list[Figure]:

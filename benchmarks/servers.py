@@ -24,6 +24,7 @@ import psycopg
 from benchmarks.data import SECRET
 
 ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "build" / "benchmarks"  # what is made once, and kept
 START = 60  # seconds until a server must answer
 KEPT = 1  # seconds for which a server surely keeps an idle connection; gunicorn's default is 2
 
@@ -207,7 +208,7 @@ def installed() -> Path:
     """The Python of an environment with what an operator installs: what development needs, libraries load where it
     is there, and it would be counted as the product's memory.
     """
-    folder = ROOT / "build" / "benchmarks" / "installed"
+    folder = FOLDER / "installed"
     python, lock = folder / "bin" / "python", ROOT / "requirements" / "run.lock"
     marker = folder / "run.lock"
     if not marker.exists() or marker.read_bytes() != lock.read_bytes():
