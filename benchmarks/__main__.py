@@ -1,8 +1,8 @@
 """Everything that is measured, in one run on one machine: ``python -m benchmarks [--quick] [--json FILE] [PART …]``.
 
-Parts: marks, wal, corrections, growth, pages, settling, import, live, phone; all of them where none is named.
-The organisations are made once and kept in ``build/benchmarks``; the full ones take about half an hour and
-20 GB. Nothing else should run meanwhile.
+Parts: marks, wal, corrections, growth, pages, settling, import, live, phone; all of them where none
+is named. The organisations are made once and kept in ``build/benchmarks``; the full ones take about
+half an hour and 20 GB. Nothing else should run meanwhile.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller organisations, shorter rounds")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
-    parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure; all, if none is named")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure; else everything")
     asked = parser.parse_args()
     os.environ["SECRET_KEY"] = SECRET
     from benchmarks import bulk, corrections, live, marks, pages, wal
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def print_table(figures: list[Figure]) -> None:
-    """Print the figures as a table of Markdown, which the documentation shows as it is, and the notes below."""
+    """Print the figures as a table of Markdown, as the documentation has it, and the notes below."""
     print("| what | measured | against | ratio | target | reached |\n|---|---|---|---|---|---|", flush=True)
     for figure in figures:
         print(f"| {' | '.join(figure.line())} |", flush=True)

@@ -124,8 +124,9 @@ FAMILY = [
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """An organisation: people, held camps spread evenly over sites (weekly at each), visits a person on average.
+    """An organisation: people, held camps spread evenly over sites (weekly at each), and visits.
 
+    ``visits`` is how many a person has made on average.
     With ``always`` everybody came to each camp of each site but the last, whatever ``visits`` says.
     """
 
@@ -248,7 +249,7 @@ def _fill(shape: Shape) -> None:
             " marked_at, created_at, changed_at) SELECT person.id, place.site_id, place.camp_date, place.camp_id,"
             " 'volunteer', 'present', 'volunteer', false, now(), now(), now()" + came
         ),
-        {"weeks": weeks} if shape.always else {"weeks": weeks, "visits": shape.visits, "sites": shape.sites},
+        {"weeks": weeks} | ({} if shape.always else {"visits": shape.visits, "sites": shape.sites}),
     )
     run(text("DROP TABLE place"))
 

@@ -104,7 +104,14 @@ class Batches:
     are under way when a round ends would be a good part of it.
     """
 
-    def __init__(self, server: Server, session: Session, camp: str, ids: list[str], seconds: int) -> None:
+    def __init__(
+        self,
+        server: Server,
+        session: Session,
+        camp: str,
+        ids: list[str],
+        seconds: int,
+    ) -> None:
         self.server, self.session, self.camp, self.ids = server, session, camp, ids
         self.seconds = seconds
         self.size = CONNECTIONS * BATCH

@@ -1,8 +1,8 @@
-"""Marks a second beside the floor, through each door, on PostgreSQL and SQLite; and what one mark costs as an
-organisation grows.
+"""Marks a second beside the floor, through each door, on both engines; and one mark as it grows.
 
-The figure is the worse of two kinds: of people who had signed up for today's camp, which is the ordinary case at a
-table, and of people who walk in. How rounds are taken is told in :mod:`benchmarks.rounds`.
+The figure is the worse of two kinds: of people who had signed up for today's camp, which is the
+ordinary case at a table, and of people who walk in. How rounds are taken is told in
+:mod:`benchmarks.rounds`. Growth is what one mark costs as an organisation grows.
 """
 
 import os
@@ -277,7 +277,10 @@ def measure_growth(postgres: Postgres, large: Shape, marks: int) -> list[Figure]
 
 
 def _marks(postgres: Postgres, name: str, server: Server) -> Iterator[float]:
-    """Mark somebody who was not marked yet; how long it took, in ms. Every other one had signed up."""
+    """Mark somebody who was not marked yet, and yield how many ms it took.
+
+    Every other one had signed up.
+    """
     with application(postgres.url(name)) as app:
         client = api_client(server, data.token_of(app, 1))
         with app.app_context():

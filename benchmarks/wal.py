@@ -46,7 +46,13 @@ def measure(postgres: Postgres, quick: bool) -> list[Figure]:
     return _figures(ours, base, marks)
 
 
-def _written(postgres: Postgres, day: Day, client: Client, people: list[str], kind: Kind) -> Written:
+def _written(
+    postgres: Postgres,
+    day: Day,
+    client: Client,
+    people: list[str],
+    kind: Kind,
+) -> Written:
     day.clear()
     if kind is Kind.SIGNED_UP:
         day.sign_up(people[0], people[-1])
@@ -72,7 +78,8 @@ def _figures(ours: dict[Kind, Written], base: dict[Kind, Written], marks: int) -
     most = max(Kind, key=lambda kind: kb(ours[kind]))
     worse = max(Kind, key=lambda kind: ours[kind].total / base[kind].total)
     what = f"write-ahead log of a mark, {CAMPS:,} camps"
+    beside = f"{what}: beside the floor's"
     return [
         limit(what, kb(ours[most]), MOST_KB, "KB", note),
-        at_most(f"{what}: beside the floor's", kb(ours[worse]), kb(base[worse]), MOST_TIMES, "KB", note),
+        at_most(beside, kb(ours[worse]), kb(base[worse]), MOST_TIMES, "KB", note),
     ]
