@@ -1,8 +1,8 @@
 """Everything that is measured, in one run on one machine: ``python -m benchmarks [--quick] [--json FILE] [PART …]``.
 
-Parts: marks, wal, corrections, growth, pages, settling, import, live, phone; all of them where none
-is named. The organisations are made once and kept in ``build/benchmarks``; the full ones take about
-half an hour and 20 GB. Nothing else should run meanwhile.
+Parts: marks, wal, corrections, growth, pages, evaluation, import, history, live, phone; all of them
+where none is named. The organisations are made once and kept in ``build/benchmarks``; the full ones
+take about half an hour and 20 GB. Nothing else should run meanwhile.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure; else everything")
     asked = parser.parse_args()
     os.environ["SECRET_KEY"] = SECRET
-    from benchmarks import bulk, corrections, live, marks, pages, wal
+    from benchmarks import bulk, corrections, imports, live, marks, pages, wal
 
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: install Debian's package wrk.")
@@ -58,8 +58,9 @@ def main() -> None:
         "corrections": lambda: corrections.measure(postgres, asked.quick),
         "growth": lambda: marks.measure_growth(postgres, large, 200 if asked.quick else 600),
         "pages": lambda: pages.measure(postgres, large),
-        "settling": lambda: bulk.measure_settling(postgres, large),
+        "evaluation": lambda: bulk.measure_evaluation(postgres, large),
         "import": lambda: bulk.measure_import(postgres, 20_000 if asked.quick else 1_000_000),
+        "history": lambda: imports.measure(imports.QUICK if asked.quick else imports.History()),
         "live": lambda: live.measure(postgres, 100 if asked.quick else 400),
         "phone": phone,
     }

@@ -10,8 +10,9 @@ from flask_migrate import upgrade
 from sqlalchemy import select, text
 
 from webapp.database import analyze, db, writing
-from webapp.domain import accounts, calendar, camps, credentials, settling
+from webapp.domain import accounts, calendar, camps, credentials
 from webapp.domain.accounts import Role
+from webapp.domain.evaluation import bulk
 
 SECRET = "only-for-benchmarks"
 
@@ -153,16 +154,8 @@ def fill(app: Flask, shape: Shape) -> None:
             _fill(shape)
         with writing():
             analyze(*(db.metadata.tables[name] for name in ("person", "camp", "attendance")))
-        # Millions of rows are inserted before their indexes are made, not the other way round.
-        indexes = db.metadata.tables["standing"].indexes
-        with db.engine.begin() as connection:
-            for index in indexes:
-                index.drop(connection)
-        settle(app)
+        evaluate(app)
         db.session.remove()
-        with db.engine.begin() as connection:
-            for index in indexes:
-                index.create(connection)
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
 
@@ -179,14 +172,14 @@ def bring_up_to_date(app: Flask) -> None:
         db.session.remove()
 
 
-def settle(app: Flask) -> None:
-    """Awards and standings of everybody."""
+def evaluate(app: Flask) -> None:
+    """Awards and totals of everybody."""
     after = None
     with app.app_context():
         while True:
             with writing():
                 trusted()
-                after = settling.settle_slice(after, None, settling.Settled())
+                after = bulk.evaluate_slice(after, None, bulk.Evaluated())
             if after is None:
                 return
 

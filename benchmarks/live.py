@@ -20,8 +20,9 @@ from benchmarks.figures import Figure, at_most, limit
 from benchmarks.marks import application
 from benchmarks.servers import Postgres, Server, product
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, days
+from webapp.domain import accounts, days
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import marking
 from webapp.views.live import token
 from webapp.views.security import SessionPerson
 
@@ -97,7 +98,7 @@ def _prepare(app: Flask, number: int) -> tuple[list[UUID], list[Page], str]:
             people = [accounts.add_person(f"Volunteer {each}") for each in range(max(number, CABINETS + 200))]
             callers = [accounts.add_person(f"Coordinator {each}", role=Role.COORDINATOR) for each in range(ROLL_CALLS)]
             for person in people:
-                attendance.sign_up(person, camp)
+                marking.sign_up(person, camp)
         ids = [person.id for person in people]
         shown = people[-CABINETS:]
         pages = [_page(app, person, "/cabinet/live", token(days.stamp_of(person.id))) for person in shown]

@@ -52,7 +52,8 @@ def application(url: str) -> Iterator[Flask]:
         finally:
             app.extensions["changes"].close()
             with app.app_context():
-                db.engine.dispose()
+                for engine in db.engines.values():
+                    engine.dispose()
             for name, value in before.items():
                 if value is None:
                     del os.environ[name]

@@ -4,6 +4,7 @@
 """
 
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from flask.testing import FlaskClient
 from flask_login import FlaskLoginClient
@@ -20,14 +22,21 @@ from benchmarks.data import Shape
 from benchmarks.figures import Figure, at_most, limit
 from benchmarks.marks import application, prepared
 from benchmarks.servers import ROOT, Postgres
-from webapp.database import db
-from webapp.domain import accounts, camps, leaderboard
+from webapp.database import db, writing
+from webapp.domain import accounts, camps
 from webapp.domain.accounts import Person
-from webapp.domain.standings import EVERYWHERE, Board
+from webapp.domain.leaderboard import boards, snapshots
+from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, OVERALL, RECENT, Key, RankBy
+from webapp.domain.models.board import Board
 from webapp.views.security import SessionPerson
 
 TURNS = 15
 MOST_IN_DATABASE = 30  # milliseconds
+BUILT = "built "  # begins the names of boards among those of pages
+ALL_TIME_BOARDS = ("all time", "by longest streak", "a site")
+MOST_BUILDING = {"all time": 30, "a period": 60}  # seconds
+MEMORY = "memory"
+MOST_MEMORY = 300  # megabytes
 
 
 def of_organisation(url: str) -> dict[str, dict[str, float]]:
@@ -37,34 +46,49 @@ def of_organisation(url: str) -> dict[str, dict[str, float]]:
         admin = accounts.by_book_no(1)
         assert admin
         client: FlaskClient = app.test_client(user=SessionPerson(admin))
-        board = leaderboard.size()
         site = camps.sites_with_camps()[0].id
         year = camps.default_site().today.year
-        somebody = db.session.scalars(select(Person).where(Person.book_no == board // 2)).one()
-        last = max(1, -(-board // 50))
-        year_board = Board(EVERYWHERE, year)
+        built = built_boards(site, year)
+        board = built["all time"]
+        of_year, of_site = built["a year"].size, built["a site"].size
+        somebody = db.session.scalars(select(Person).where(Person.book_no == board.size // 2)).one()
+        last = max(1, -(-board.size // 50))
         pages: dict[str, Callable[[], object]] = {
             "first page": lambda: client.get("/leaderboard/"),
             "middle page": lambda: client.get(f"/leaderboard/?page={last // 2}"),
             "last page": lambda: client.get(f"/leaderboard/?page={last}"),
-            "middle page by longest run": lambda: client.get(f"/leaderboard/?by=run&page={last // 2}"),
-            "a person's rank": lambda: leaderboard.place_of(somebody),
+            "middle page by longest streak": lambda: client.get(f"/leaderboard/?by=streak&page={last // 2}"),
+            "a person's rank": lambda: boards.place_of(somebody, board),
             "a person's page": lambda: client.get(f"/leaderboard/?person={somebody.id}"),
-            "a year, middle page": lambda: client.get(
-                f"/leaderboard/?period={year}&page={leaderboard.size(year_board) // 100}"
-            ),
+            "a year, middle page": lambda: client.get(f"/leaderboard/?period={year}&page={of_year // 100}"),
             "the last twelve months": lambda: client.get("/leaderboard/?period=12-months"),
             "a site": lambda: client.get(f"/leaderboard/?site={site}"),
-            "a site's middle page": lambda: client.get(
-                f"/leaderboard/?site={site}&page={leaderboard.size(Board(site, 0)) // 100}"
-            ),
-            "neighbourhood": lambda: leaderboard.neighbourhood(somebody),
+            "a site's middle page": lambda: client.get(f"/leaderboard/?site={site}&page={of_site // 100}"),
+            "neighbourhood": lambda: boards.neighbourhood(somebody, board),
             "cabinet": lambda: client.get(f"/people/{somebody.id}"),
             "progress": lambda: client.get(
                 f"/api/v1/users/{somebody.id}/badge-progress", headers={"Authorization": f"Bearer {_token(admin)}"}
             ),
         }
-        return {name: _median(page) for name, page in pages.items()}
+        builds = {f"{BUILT}{name}": {"whole": float(each.took)} for name, each in built.items()}
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return builds | {MEMORY: {"whole": memory}} | {name: _median(page) for name, page in pages.items()}
+
+
+def built_boards(site_id: UUID, year: int) -> dict[str, Board]:
+    """Snapshots of each kind, built now."""
+    keys = {
+        "all time": OVERALL,
+        "by longest streak": Key(rank_by=RankBy.LONGEST_STREAK),
+        "a site": Key(site_id, ALL_TIME),
+        "a year": Key(EVERYWHERE, year),
+        "the last twelve months": Key(EVERYWHERE, RECENT),
+    }
+    built = {}
+    for name, key in keys.items():
+        with writing():
+            built[name] = snapshots.build(key)
+    return built
 
 
 def _token(person: Person) -> str:
@@ -115,6 +139,15 @@ def measure(postgres: Postgres, large: Shape) -> list[Figure]:
     figures = []
     for page, there in many.items():
         here = few[page]
+        if page.startswith(BUILT):
+            name = page.removeprefix(BUILT)
+            most = MOST_BUILDING["all time" if name in ALL_TIME_BOARDS else "a period"]
+            what = f"building the board of {name}: {large.people:,} people"
+            figures.append(limit(what, there["whole"] / 1_000, most, "s"))
+            continue
+        if page == MEMORY:
+            figures.append(limit("memory of the process that builds", there["whole"], MOST_MEMORY, "MB"))
+            continue
         if page in ("cabinet", "progress"):
             figures.append(at_most(f"{page}: {large.people:,} people", there["whole"], here["whole"], 1.25))
             continue

@@ -1,7 +1,7 @@
 """Proof that the tables can be partitioned without a line of the application changed (docs/scaling.md).
 
-``python -m benchmarks.partitioned`` starts a PostgreSQL of its own, fills it, partitions ``attendance`` by
-site and ``standing`` by period in plain SQL, and runs the application's own verbs before and after.
+``python -m benchmarks.partitioned`` starts a PostgreSQL of its own, fills it, partitions ``attendance``
+and ``totals`` by person in plain SQL, and runs the application's own verbs before and after.
 """
 
 import argparse
@@ -23,14 +23,17 @@ from sqlalchemy import Connection, create_engine, event, make_url, select, text
 from benchmarks import data
 from webapp import create_app
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, badges, camps, histories, leaderboard, rolls
+from webapp.domain import accounts, camps, rolls
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
+from webapp.domain.badges import awards, history, progress
 from webapp.domain.camps import Camp
-from webapp.domain.leaderboard import Line
-from webapp.domain.standings import ALL_TIME, OVERALL, RECENT, Board
+from webapp.domain.leaderboard import boards, snapshots
+from webapp.domain.leaderboard.boards import Line
+from webapp.domain.leaderboard.snapshots import OVERALL, Key
+from webapp.domain.models.board import Board
 
 PARTITIONS = 16
-YEARS = range(2016, 2036)
 UNDONE = 5  # marks that are taken back
 ROUNDS = 3  # in turns, so that both bear what else the machine does
 
@@ -43,9 +46,9 @@ def by_site(number: int = PARTITIONS) -> tuple[str, list[str]]:
     return "HASH (site_id)", [f"FOR VALUES WITH (MODULUS {number}, REMAINDER {place})" for place in range(number)]
 
 
-def by_period(years: Sequence[int] = YEARS) -> tuple[str, list[str]]:
-    """How ``standing`` is partitioned: all time, the last twelve months, every year by itself, and any other."""
-    return "LIST (period)", [*(f"FOR VALUES IN ({period})" for period in (ALL_TIME, RECENT, *years)), "DEFAULT"]
+def by_person(number: int = PARTITIONS) -> tuple[str, list[str]]:
+    """How ``totals`` is partitioned: by a hash of the person, whose rows are then in one partition."""
+    return "HASH (person_id)", [f"FOR VALUES WITH (MODULUS {number}, REMAINDER {place})" for place in range(number)]
 
 
 def partition(connection: Connection, table: str, by: str, parts: Sequence[str]) -> None:
@@ -77,13 +80,14 @@ def partition(connection: Connection, table: str, by: str, parts: Sequence[str])
         run(definition)
 
 
-def partition_all(years: Sequence[int] = YEARS) -> None:
+def partition_all() -> None:
     """Partition what grows with every camp, in one transaction of the application's database."""
     db.session.remove()
     with db.engine.execution_options(writing=True).begin() as connection:
         partition(connection, "attendance", *by_site())
-        partition(connection, "standing", *by_period(years))
-    db.engine.dispose()  # prepared statements go with their connections
+        partition(connection, "totals", *by_person())
+    for engine in db.engines.values():
+        engine.dispose()  # prepared statements go with their connections
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
 
@@ -159,21 +163,26 @@ def mark_there(person_id: Any, camp_id: Any, by_id: Any) -> None:
             db.session.get_one(Camp, camp_id),
             db.session.get_one(Person, by_id),
         )
-        attendance.mark_present(person, camp, by=by)
+        marking.mark_present(person, camp, by=by)
 
 
 def _undo(person_id: Any, camp_id: Any, by_id: Any) -> None:
     with writing():
         by = db.session.get_one(Person, by_id)
-        attendance.undo(db.session.get_one(Person, person_id), db.session.get_one(Camp, camp_id), by=by)
+        marking.undo(db.session.get_one(Person, person_id), db.session.get_one(Camp, camp_id), by=by)
 
 
 def _cabinet(person_id: Any) -> None:
-    badges.progress_of(histories.history_of(person_id), badges.awards_of(person_id))
+    progress.progress_of(history.of_person(person_id), awards.of_person(person_id))
 
 
 def _printed(lines: Sequence[Line]) -> list[tuple[object, ...]]:
     return [(line.rank, line.person.book_no, line.visits, line.longest_streak, len(line.badges)) for line in lines]
+
+
+def _built(key: Key) -> Board:
+    with writing():
+        return snapshots.build(key)
 
 
 def measure(first: int, marks: int) -> dict[str, Any]:
@@ -195,10 +204,13 @@ def measure(first: int, marks: int) -> dict[str, Any]:
         "mark": _median([lambda each=each: mark_there(each, camp_id, admin_id) for each in people]),  # type: ignore[misc]
         "cabinet": _median([lambda each=each: _cabinet(each) for each in people]),  # type: ignore[misc]
         "roll call": _median([lambda: rolls.roll(camp)] * 3),
-        "leaderboard": _median([leaderboard.lines] * 9),
-        "leaderboard of the site": _median([lambda: leaderboard.lines(Board(site_id, ALL_TIME))] * 9),
+        "building the leaderboard": _median([lambda: _built(OVERALL)] * 3),
+        "building that of the site": _median([lambda: _built(Key(site_id))] * 3),
     }
-    shown = _printed(leaderboard.lines(OVERALL)), _printed(leaderboard.lines(Board(site_id, ALL_TIME), offset=20))
+    shown = (
+        _printed(boards.lines(_built(OVERALL))),
+        _printed(boards.lines(_built(Key(site_id)), offset=20)),
+    )
     figures["undo"] = _median([lambda each=each: _undo(each, camp_id, admin_id) for each in people[:UNDONE]])  # type: ignore[misc]
     return {"ms": figures, "shown": shown}
 
@@ -248,7 +260,8 @@ def main() -> None:
             db.session.remove()
             with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 database = connection.scalar(text("SELECT current_database()"))
-            db.engine.dispose()
+            for engine in db.engines.values():
+                engine.dispose()
         copy = make_url(url).set(database="template1")
         admin = create_engine(copy, isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
@@ -274,7 +287,8 @@ def main() -> None:
         for each in (app, parted_app):
             with each.app_context():
                 db.session.remove()
-                db.engine.dispose()
+                for engine in db.engines.values():
+                    engine.dispose()
             each.extensions["changes"].close()
     print(f"\n{'median, ms':<28}{'whole':>9}{'parted':>9}{'ratio':>8}")
     for name, before in whole.items():

@@ -21,7 +21,7 @@ from webapp.database import db, writing
 from webapp.domain import accounts, camps, operations
 from webapp.domain.accounts import Person
 
-TABLES = ("person", "camp", "attendance", "award", "standing", "tally", "operation")
+TABLES = ("person", "camp", "attendance", "award", "totals", "operation")
 CLIENTS = 16
 SECONDS = 4
 
@@ -39,7 +39,7 @@ def weigh(people: int) -> dict[str, dict[str, float]]:
 
 
 def written(marks: int) -> dict[str, float]:
-    """What marks write: bytes of the log for each, after a checkpoint and without one, and rows of the tally."""
+    """What marks write: bytes of the log for each, after a checkpoint and without one."""
     admin = accounts.by_book_no(1)
     assert admin
     by_id = admin.id
@@ -49,7 +49,6 @@ def written(marks: int) -> dict[str, float]:
     db.session.remove()
     figures = {}
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        before = connection.scalar(text("SELECT count(*) FROM tally")) or 0
         connection.execute(text("CHECKPOINT"))
         for name, some in (("after a checkpoint", people[:marks]), ("later", people[marks:])):
             begun = connection.scalar(text("SELECT pg_current_wal_lsn()"))
@@ -57,8 +56,7 @@ def written(marks: int) -> dict[str, float]:
                 mark_there(person_id, camp_ids[place % len(camp_ids)], by_id)
             sql = text("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), CAST(:begun AS pg_lsn))")
             figures[name] = float(connection.scalar(sql, {"begun": begun}) or 0) / marks
-        after = connection.scalar(text("SELECT count(*) FROM tally")) or 0
-    return figures | {"rows of the tally": (after - before) / (2 * marks)}
+    return figures
 
 
 def operate(number: int) -> None:
@@ -159,7 +157,8 @@ def main() -> None:
                 "mark": written(given.marks),
             }
             db.session.remove()
-            db.engine.dispose()
+            for engine in db.engines.values():
+                engine.dispose()
         app.extensions["changes"].close()
         figures["commits_a_second"] = commits(url, pgbench)
     print(

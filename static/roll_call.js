@@ -421,9 +421,30 @@ window.rollCall = (() => {
     active.postMessage({ path: location.pathname, html: arrived }, [kept.port2]);
   }
 
+  // htmx brings the row alone, and the list may be what a search has found: what the row was and what it has
+  // become says how the count changes.
+  function countSwaps() {
+    const number = document.querySelector("#count strong");
+    new MutationObserver((swaps) => {
+      let [present, total] = number.textContent.match(/[\d,]+/g).map((each) => Number(each.replaceAll(",", "")));
+      const add = (nodes, one) => {
+        for (const { dataset } of [...nodes].filter((node) => node.matches?.("li.person"))) {
+          present += dataset.state === "present" ? one : 0;
+          total += dataset.state ? one : 0;
+        }
+      };
+      for (const { addedNodes, removedNodes } of swaps) {
+        add(addedNodes, 1);
+        add(removedNodes, -1);
+      }
+      number.textContent = `${present.toLocaleString("en")} of ${total.toLocaleString("en")}`;
+    }).observe(list, { childList: true, subtree: true });
+  }
+
   // A browser that stores nothing (some do not in private windows) marks through htmx, at once or not at all.
   begin().catch((error) => {
     console.warn("marks are sent at once, without an outbox", error);
+    countSwaps();
     const script = document.createElement("script");
     script.src = page.dataset.htmx;
     document.head.append(script);

@@ -9,7 +9,7 @@ import click
 from flask import has_request_context, request
 from sqlalchemy import Connection, Engine, event
 
-# What the organisation knows. What follows from it (standings), and what only carries work (jobs), is not here.
+# What the organisation knows. What follows from it (totals, boards), and what only carries work (jobs), is not here.
 KEPT = {
     "person",
     "former_name",
@@ -25,7 +25,6 @@ KEPT = {
 }
 CHANGE = re.compile(r'\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+"?(\w+)', re.IGNORECASE)
 REWRITING = re.compile(r'\b(?:UPDATE|DELETE\s+FROM)\s+"?(?:entry|entry_award)\b', re.IGNORECASE)
-PASSING_OF_DAYS = "SET recent_from"  # of the last twelve months, which end with today
 
 
 class Watch:
@@ -43,7 +42,7 @@ class Watch:
         connection.info["changed"] = set()
 
     def _execute(self, connection: Connection, cursor: Any, statement: str, *_: object) -> None:
-        if cursor.rowcount and PASSING_OF_DAYS not in statement:
+        if cursor.rowcount:
             connection.info.setdefault("changed", set()).update(CHANGE.findall(statement))
         if REWRITING.search(statement) and _by() not in ("", "seed"):
             self.unentered.append(f"{_by()}: {statement}")

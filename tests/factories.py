@@ -8,24 +8,19 @@ from sqlalchemy import select
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import (
-    accounts,
-    attendance,
-    backfills,
-    badges,
-    calendar,
-    camps,
-    credentials,
-    definitions,
-    jobs,
-    rolls,
-)
+from webapp.domain import accounts, calendar, camps, credentials, jobs, rolls
 from webapp.domain.accounts import Person, Role
-from webapp.domain.badges import Badge
+from webapp.domain.attendance import marking
+from webapp.domain.badges import awards, definitions
+from webapp.domain.badges.definitions import Draft
 from webapp.domain.camps import Camp, Site
-from webapp.domain.definitions import Draft
+from webapp.domain.evaluation import backfill as backfills
 from webapp.domain.jobs import Job
-from webapp.domain.records import CampRole
+from webapp.domain.leaderboard import snapshots
+from webapp.domain.leaderboard.snapshots import Key
+from webapp.domain.models.attendance import CampRole
+from webapp.domain.models.badge import Badge
+from webapp.domain.models.board import Board
 from webapp.domain.rolls import Row
 
 PASSWORD = "correct horse"
@@ -72,7 +67,7 @@ def weekly(number: int, name: str = "Camp", at: Site | None = None) -> list[Camp
 def attend(who: Person, camps_: Sequence[Camp], by: Person, camp_role: CampRole | None = None) -> None:
     for each in camps_:
         with writing():
-            attendance.mark_present(who, each, by=by, camp_role=camp_role)
+            marking.mark_present(who, each, by=by, camp_role=camp_role)
 
 
 def badge(
@@ -109,13 +104,13 @@ def named(name: str) -> Badge:
 
 def held(who: Person) -> set[str]:
     """The names of all badges somebody holds, retired ones too."""
-    return {award.badge.name for award in badges.awards_of(who.id)}
+    return {award.badge.name for award in awards.of_person(who.id)}
 
 
 def badge_names(who: Person) -> list[str]:
     """What somebody holds, in the order of the definitions."""
-    held = {award.badge_id for award in badges.awards_of(who.id)}
-    return [badge.name for badge in badges.definitions() if badge.id in held]
+    held = {award.badge_id for award in awards.of_person(who.id)}
+    return [badge.name for badge in awards.definitions() if badge.id in held]
 
 
 def row_of(camp: Camp, who: Person) -> Row:
@@ -126,6 +121,12 @@ def row_of(camp: Camp, who: Person) -> Row:
 def unsaved(name: str) -> Person:
     """Somebody added within the caller's own transaction."""
     return accounts.add_person(name)
+
+
+def board(key: Key = snapshots.OVERALL) -> Board:
+    """A leaderboard as it is at this very moment."""
+    with writing():
+        return snapshots.build(key)
 
 
 def do_jobs() -> None:

@@ -185,4 +185,5 @@ def application(url: str, folder: Path) -> Iterator[Flask]:
     app.test_client_class = FlaskLoginClient
     yield app
     with app.app_context():
-        db.engine.dispose()
+        for engine in db.engines.values():
+            engine.dispose()

@@ -3,16 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from webapp.database import db
-from webapp.domain import standings
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Entry, EntryAward
-from webapp.domain.badges import Award, Badge, Revocation
 from webapp.domain.camps import Camp, Site
-from webapp.domain.records import Attendance
-from webapp.domain.standings import EVERYWHERE, Standing
+from webapp.domain.models.attendance import Attendance
+from webapp.domain.models.badge import Award, Badge, Revocation
+from webapp.domain.models.totals import Totals
 
 State = dict[str, list[Any]]
 
@@ -22,22 +21,18 @@ def everything() -> State:
     db.session.flush()
     db.session.expire_all()
     sites: dict[Any, str | None] = {site.id: site.name for site in db.session.scalars(select(Site))}
-    sites[EVERYWHERE] = None
     people = {person.id: person.book_no for person in db.session.scalars(select(Person))}
     badges = {badge.id: badge.name for badge in db.session.scalars(select(Badge))}
     camps = {
         camp.id: (sites[camp.site_id], camp.camp_date, camp.name, camp.start_time, camp.status)
         for camp in db.session.scalars(select(Camp))
     }
-    tally = select(*list(standings.tally.c)[:4], func.sum(standings.tally.c.people)).group_by(
-        *list(standings.tally.c)[:4]
-    )
     return {
         "people": _sorted(
             (each.book_no, each.name, each.search_name, each.role, each.is_active, each.opted_out)
             for each in db.session.scalars(select(Person))
         ),
-        "sites": _sorted((each.name, each.time_zone, each.recent_from) for each in db.session.scalars(select(Site))),
+        "sites": _sorted((each.name, each.time_zone) for each in db.session.scalars(select(Site))),
         "camps": _sorted(camps.values()),
         "attendance": _sorted(
             (
@@ -57,15 +52,8 @@ def everything() -> State:
             (people[each.person_id], badges[each.badge_id], each.reason, each.returned_at is None)
             for each in db.session.scalars(select(Revocation))
         ),
-        "standings": _sorted(
-            (
-                *(people[each.person_id], sites[each.site_id], each.period, each.visits, each.longest_streak),
-                *(each.badges, each.run, each.last_visit, each.search_name, each.book_no, each.is_listed),
-            )
-            for each in db.session.scalars(select(Standing))
-        ),
-        "tally": _sorted(
-            (sites[site_id], *figures, int(number)) for site_id, *figures, number in db.session.execute(tally) if number
+        "totals": _sorted(
+            (people[each.person_id], sites[each.site_id], each.figures) for each in db.session.scalars(select(Totals))
         ),
         "trail": _sorted(
             (people[each.person_id], badges[each.badge_id], each.effect)
@@ -81,8 +69,7 @@ def earned() -> State:
     found = everything()
     return {
         "awards": [(book_no, badge, camp[:3]) for book_no, badge, camp, *_, stands, _ in found["awards"] if stands],
-        "standings": found["standings"],
-        "tally": found["tally"],
+        "totals": found["totals"],
     }
 
 

@@ -24,9 +24,9 @@ from tests.serving import ask, gunicorn, until
 from webapp import clock
 from webapp.database import db
 from webapp.domain.accounts import Person, Role
-from webapp.domain.badges import Award, Badge
 from webapp.domain.camps import Camp
-from webapp.domain.records import Attendance, State
+from webapp.domain.models.attendance import Attendance, State
+from webapp.domain.models.badge import Award, Badge
 from webapp.views.security import SessionPerson
 
 MARKERS = 4  # at once, each with people of their own

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.engine import Row
 
 from tests import factories
@@ -19,18 +19,19 @@ from tests.factories import weekly
 from tests.serving import ROOT, SECRET, until
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import backfills, definitions, settling, standings
 from webapp.domain.accounts import Person, Role
 from webapp.domain.audit import Action, Entry, EntryAward
-from webapp.domain.badges import Award, Badge
+from webapp.domain.badges import definitions
+from webapp.domain.evaluation import backfill, bulk, verify
 from webapp.domain.jobs import Job, Status
-from webapp.domain.records import Attendance, CampRole, State
-from webapp.domain.standings import Standing
+from webapp.domain.models.attendance import Attendance, CampRole, State
+from webapp.domain.models.badge import Award, Badge
+from webapp.domain.models.totals import Totals
 
 PEOPLE = 300
 KILLS = 5
 # The command itself, with small batches so that there are many points to be killed at.
-WORK = "import webapp.domain.backfills as b; b.BATCH = 10; from flask.cli import main; main()"
+WORK = "import webapp.domain.evaluation.backfill as b; b.BATCH = 10; from flask.cli import main; main()"
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def crowd(app: Flask, people: People) -> None:
                 for camp in camps
             ]
             db.session.execute(insert(Attendance), marks)
-            settling.settle()
+            bulk.evaluate()
             definitions.retire(factories.named("First Step"))
 
 
@@ -86,14 +87,12 @@ def state_of(badge: Badge) -> list[list[Row[Any]]]:
     award = select(Award.person_id, Award.camp_id, Award.earned_at, Award.revoked_at, Award.version, Award.found_later)
     followed = select(EntryAward.person_id, EntryAward.badge_id, EntryAward.effect)
     entries = select(Entry.badge_id, Entry.by_id, Entry.action).where(Entry.action == Action.BACKFILLED)
-    figures = select(Standing.person_id, Standing.site_id, Standing.period, Standing.visits, Standing.badges)
-    key, people = list(standings.tally.c)[:4], func.sum(standings.tally.c.people)
+    figures = select(Totals.person_id, Totals.site_id, Totals.visits, Totals.longest_streak, Totals.streak)
     return [
         list(db.session.execute(award.where(Award.badge_id == badge.id).order_by(Award.person_id))),
         list(db.session.execute(followed.order_by(EntryAward.person_id))),
         list(db.session.execute(entries)),
-        list(db.session.execute(figures.order_by(Standing.person_id, Standing.site_id, Standing.period))),
-        list(db.session.execute(select(*key, people).group_by(*key).having(people != 0).order_by(*key))),
+        list(db.session.execute(figures.order_by(Totals.person_id, Totals.site_id))),
     ]
 
 
@@ -104,7 +103,7 @@ def test_killed_anywhere_nothing_is_left_out_and_nothing_done_twice(
     with app.app_context():
         badge = factories.badge("Three Times", 3)
         with writing():
-            backfills.add(badge, by=people.admin)
+            backfill.add(badge, by=people.admin)
         for _ in range(KILLS):
             process = worker_of(database_url, tmp_path)
             target = job_now().done + 10 * chance.randint(1, 4)
@@ -121,13 +120,12 @@ def test_killed_anywhere_nothing_is_left_out_and_nothing_done_twice(
         assert (job.status, job.done, job.found) == (Status.DONE, job.total, {"new_badges": PEOPLE // 2})
         killed = state_of(badge)
         with writing():
-            assert list(settling.differences()) == []
-            assert settling.settle(dated_back=True).new_badges == 0
+            assert verify.differences() == []
+            assert bulk.evaluate(dated_back=True).new_badges == 0
         # The same once more, in peace.
         with writing():
             for table in (EntryAward, Entry, Job):
                 db.session.execute(delete(table))
             db.session.execute(delete(Award).where(Award.badge_id == badge.id))
-            settling.restate(select(Person.id))
         factories.backfill(badge, people.admin)
         assert state_of(badge) == killed

@@ -15,8 +15,8 @@ from tests import factories
 from tests.serving import HOST, PATIENCE, ROOT, Nginx, cookie_of, gunicorn, nginx, open_stream, seconds, until
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import attendance
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import marking
 
 TOKEN = "a-token-of-prometheus"
 
@@ -99,7 +99,7 @@ def test_a_live_event_comes_through_at_once(app: Flask, front: Nginx, volunteer:
         while events.readline().strip():
             pass
         with app.app_context(), writing():
-            attendance.mark_present(volunteer, camp, by=volunteer)
+            marking.mark_present(volunteer, camp, by=volunteer)
         marked = time.monotonic()
         while b"New: First Step" not in (line := events.readline()):
             assert line

@@ -13,8 +13,8 @@ from tests.factories import PASSWORD
 from tests.serving import gunicorn, open_stream, seconds
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import attendance
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import marking
 from webapp.views.security import SessionPerson
 
 
@@ -27,7 +27,7 @@ def parts(app: Flask) -> Iterator[tuple[Person, Person]]:
             volunteer = factories.with_password(factories.person("Asha Rao"))
             camp = factories.camp(0)
             with writing():
-                attendance.sign_up(volunteer, camp)
+                marking.sign_up(volunteer, camp)
         yield admin, volunteer
 
 

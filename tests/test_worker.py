@@ -20,10 +20,12 @@ from tests.conftest import SUNDAY, People
 from tests.serving import PATIENCE, ROOT, SECRET, redis, until
 from webapp import clock, create_app, worker
 from webapp.database import db, is_sqlite, writing
-from webapp.domain import attendance, import_jobs, jobs, settling, uploads
+from webapp.domain import import_jobs, jobs, uploads
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
+from webapp.domain.evaluation import verify
 from webapp.domain.jobs import Job, Status
-from webapp.domain.records import Attendance
+from webapp.domain.models.attendance import Attendance
 
 KILLS = 10
 # The worker of the command line, but that a batch is small, so that there are many of them.
@@ -163,7 +165,7 @@ def test_killed_ten_times_it_ends_as_one_that_was_not(
     with writing():
         db.session.execute(text("DELETE FROM person WHERE book_no >= 10"))
         db.session.execute(text("DELETE FROM site WHERE name = 'Hosur'"))
-        settling.repair()  # the standings of those who were there before
+        verify.repair()  # the totals of those who were there before
     known()
     with clock.running_from(clock._real()):  # as in the worker
         checked = sent(content, people.admin)
@@ -194,8 +196,8 @@ def test_the_table_goes_on_during_an_import(
         start = time.monotonic()
         with writing():
             if again:
-                attendance.undo(who, camp, by=people.coordinator)
-            attendance.mark_present(who, camp, by=people.coordinator)
+                marking.undo(who, camp, by=people.coordinator)
+            marking.mark_present(who, camp, by=people.coordinator)
         waits.append(time.monotonic() - start)
         time.sleep(0.05)  # the queue at the table
 
@@ -241,7 +243,8 @@ def test_a_worker_hears_of_a_job_through_each_queue(
         assert worker.queue().pending_count() == 0
         worker.queue().storage.close()
         db.session.remove()
-        db.engine.dispose()
+        for engine in db.engines.values():
+            engine.dispose()
 
 
 def test_without_its_queue_a_job_is_found_by_looking(
@@ -259,7 +262,8 @@ def test_without_its_queue_a_job_is_found_by_looking(
         worker.run(job.id)
         assert over(job)
         db.session.remove()
-        db.engine.dispose()
+        for engine in db.engines.values():
+            engine.dispose()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -19,11 +19,14 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from webapp import logs, worker
 from webapp.database import db, is_sqlite, snapshot, writing
-from webapp.domain import accounts, credentials, demo, exports, history_file, imports, leaderboard, settling
+from webapp.domain import accounts, credentials, demo, exports, history_file, imports
 from webapp.domain.accounts import Role
-from webapp.domain.badges import all_awards
+from webapp.domain.badges.awards import of_everybody
 from webapp.domain.errors import DomainError, InvalidError
+from webapp.domain.evaluation import bulk
+from webapp.domain.evaluation import verify as verification
 from webapp.domain.history_file import Problem
+from webapp.domain.leaderboard import snapshots
 from webapp.environment import one_of
 
 if TYPE_CHECKING:
@@ -35,7 +38,8 @@ STOP_WITHIN = 2  # seconds; a batch that is broken off is done again
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    for command in (create_admin, set_password, seed, import_history, standings, awards, verify, settle, keep_up, work):
+    commands = (create_admin, set_password, seed, import_history, standings, awards, verify)
+    for command in (*commands, evaluate, settle, keep_up, work):
         app.cli.add_command(command)
 
 
@@ -108,7 +112,7 @@ def seed(clear: bool, erase_real_data: bool) -> None:
 @click.option("--keep-good", is_flag=True, help="Store the good rows even if there are bad ones.")
 @with_appcontext
 def import_history(file: Path, keep_good: bool) -> None:
-    """Read a history from a CSV file and settle the badges. Nothing is stored unless all rows are good."""
+    """Read a history from a CSV file and evaluate the badges. Nothing is stored unless all rows are good."""
     with _plain_words():
         rows = history_file.read(file)
         try:
@@ -146,22 +150,23 @@ def _print_problems(problems: Sequence[Problem], number: int) -> None:
 @click.option("--repair", is_flag=True, help="Mend what differs.")
 @with_appcontext
 def verify(repair: bool) -> None:
-    """Recompute visits, streaks, standings and awards from attendance alone, and report what differs.
+    """Recompute totals and awards from attendance alone, and report what differs.
 
     Ends with 1 where anything did; with --repair it is mended, and looked at again.
     """
     with _plain_words():
         if repair:
             with writing(), _bar("mended", "people") as bar:
-                settling.repair(progress=bar.update)
+                verification.repair(progress=bar.update)
         snapshot()
         with _bar("verified", "people") as bar:
             number = 0
-            for difference in settling.differences(progress=bar.update):
+            found = verification.Verification()
+            for difference in found.differences(progress=bar.update):
                 number += 1
                 if number <= MOST_PROBLEMS:
                     click.echo(str(difference))
-        kept = settling.number_kept()
+        kept = found.kept_awards
         db.session.rollback()
     if kept:
         said = f"{kept:,} badge(s) stand that today's calendar would not give; the contract leaves them."
@@ -171,33 +176,38 @@ def verify(repair: bool) -> None:
     click.echo("Everything agrees with the attendance.")
 
 
-@click.command("keep-up")
-@with_appcontext
-def keep_up() -> None:
-    """Let the last twelve months of the leaderboards end today. Who looks at them first does it otherwise;
-    with many people that takes long, so run it soon after midnight.
-    """
-    with _plain_words(), writing():
-        leaderboard.keep_up()
-
-
 @click.command()
 @with_appcontext
-def settle() -> None:
-    """Award everybody what is due on today's calendar, and bring the standings in line; revokes nothing.
+def evaluate() -> None:
+    """Award everybody what is due on today's calendar, and bring the totals in line; revokes nothing.
 
     A transaction each for some thousand people, so that marks go on meanwhile.
     """
-    done = settling.Settled()
+    done = bulk.Evaluated()
     after: UUID | None = None
-    with _plain_words(), _bar("settled", "people") as bar:
+    with _plain_words(), _bar("evaluated", "people") as bar:
         while True:
             with writing():
-                after = settling.evaluate_slice(after, done)
+                after = bulk.evaluate_next(after, done)
             if after is None:
                 break
             bar.update(done.people - bar.n)
-    click.echo(f"{done.people:,} people; {done.new_badges + done.returned_badges:,} badges awarded.")
+    awarded = done.new_badges + done.returned_badges
+    click.echo(f"{done.people:,} people; {awarded:,} badges awarded.")
+
+
+@click.command(hidden=True)
+@click.pass_context
+def settle(context: click.Context) -> None:
+    """Do what evaluate does, under its former name."""
+    click.echo("`flask settle` is called `flask evaluate` now; this name goes with the next release.", err=True)
+    context.invoke(evaluate)
+
+
+@click.command("keep-up", hidden=True)
+def keep_up() -> None:
+    """Do nothing: leaderboards need no upkeep any more."""
+    click.echo("Leaderboards need no upkeep any more; take `flask keep-up` out of cron.", err=True)
 
 
 @click.command()
@@ -244,8 +254,10 @@ def standings() -> None:
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(exports.STANDINGS)
     with _plain_words():
+        with writing():
+            board = snapshots.current(snapshots.OVERALL)
         snapshot()
-        for row in exports.standings():
+        for row in exports.standings(board):
             table.writerow(row)
 
 
@@ -256,5 +268,5 @@ def awards() -> None:
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(("book_no", "badge", "camp_date", "earned_at"))
     with _plain_words():
-        for book_no, badge, camp_date, earned_at in all_awards():
+        for book_no, badge, camp_date, earned_at in of_everybody():
             table.writerow((book_no, badge, camp_date.isoformat(), earned_at.isoformat(timespec="seconds")))

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from webapp.environment import ConfigError as ConfigError
 from webapp.environment import whole_number
 
+DIRECT = "direct"  # as in webapp.database
 ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("sqlite", "postgresql+psycopg")
 SHORTEST_SECRET = 16  # characters
@@ -39,6 +40,7 @@ def from_environment(environment: Mapping[str, str], instance: Path) -> dict[str
         "SECRET_KEY": _secret_key(environment, instance),
         "SQLALCHEMY_DATABASE_URI": _database_url(url),
         "SQLALCHEMY_ENGINE_OPTIONS": engine_options(url, threads),
+        "SQLALCHEMY_BINDS": _direct(url, threads),
         "RATELIMIT_STORAGE_URI": environment.get("RATELIMIT_STORAGE_URL") or "memory://",
         "JOBS_URL": _jobs_url(environment.get("JOBS_URL")),
         "TRUSTED_PROXIES": whole_number(environment, "TRUSTED_PROXIES", default=0),
@@ -58,6 +60,15 @@ def engine_options(url: str, threads: int) -> dict[str, Any]:
         # The few connections last used are used again, so that they need not be asked whether they live.
         options |= {"max_overflow": 8, "pool_use_lifo": True, "connect_args": LOST_AFTER}
     return options
+
+
+def _direct(url: str, threads: int) -> dict[str, dict[str, Any]]:
+    """Describe the second engine of PostgreSQL, whose statements commit by themselves."""
+    if url.startswith("sqlite"):
+        return {}
+    options = engine_options(url, threads)
+    options["connect_args"] = LOST_AFTER | {"application_name": DIRECT}
+    return {DIRECT: {"url": url, **options, "pool_reset_on_return": None}}
 
 
 def _jobs_url(url: str | None) -> str:

@@ -21,10 +21,13 @@ from flask import Flask, current_app
 from sqlalchemy import Engine
 
 from webapp.database import LOST, db, is_sqlite, only_one, writing
-from webapp.domain import audit, backfills, import_jobs, jobs, people_file
+from webapp.domain import audit, import_jobs, jobs, people_file
 from webapp.domain.audit import Actor
 from webapp.domain.errors import DomainError
+from webapp.domain.evaluation import backfill
 from webapp.domain.jobs import Job, Kind, Status
+from webapp.domain.leaderboard import snapshots
+from webapp.domain.leaderboard.snapshots import Key, RankBy
 
 # huey is imported where it is used, and Redis with it: most web processes never are asked for a job, and it is large.
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ Batch = Callable[[Job], bool]
 
 BATCHES: Mapping[Kind, Batch] = {
     Kind.PEOPLE_IMPORT: people_file.store,
-    Kind.BACKFILL: backfills.batch,
+    Kind.BACKFILL: backfill.batch,
     Kind.IMPORT_CHECK: import_jobs.check,
     Kind.IMPORT: import_jobs.carry_out,
 }
@@ -86,32 +89,57 @@ def _open(app: Flask) -> "Huey":
     def look() -> None:
         with app.app_context():
             enqueue_open()
+            fill_totals()
 
     def sweep() -> None:
         with app.app_context():
             delete_old_uploads()
+            delete_old_boards()
 
     def do(job_id: str) -> None:
         with app.app_context():
             run(UUID(job_id))
 
+    def build(site_id: str, period: int, rank_by: str) -> None:
+        with app.app_context():
+            build_board(Key(UUID(site_id), period, RankBy(rank_by)))
+
     opened.periodic_task(crontab(), name="look")(look)
     opened.on_startup(name="look")(look)
     opened.periodic_task(crontab(minute="17"), name="sweep")(sweep)
     app.extensions["run job"] = opened.task(name="run")(do)
+    app.extensions["build board"] = opened.task(name="board")(build)
     return opened
+
+
+def fill_totals() -> None:
+    """Work out the totals of whoever has none since an upgrade, some people at a time."""
+    with only_one("filling totals") as is_mine:
+        while is_mine:
+            with writing():
+                is_mine = backfill.fill_totals()
+            db.session.remove()
 
 
 def enqueue(job_id: UUID) -> None:
     """Tell a worker of a job, once its row is committed. Where the queue cannot be reached it is found later."""
+    _put("run job", str(job_id))
+
+
+def enqueue_board(key: Key) -> None:
+    """Tell a worker of a board to be built. Where the queue cannot be reached, a later reader does."""
+    _put("build board", str(key.site_id), key.period, key.rank_by.value)
+
+
+def _put(task: str, *arguments: str | int) -> None:
     from huey.exceptions import HueyException
     from redis import RedisError
 
     try:
         queue()
-        current_app.extensions["run job"](str(job_id))
+        current_app.extensions[task](*arguments)
     except (HueyException, OSError, psycopg.Error, sqlite3.Error, RedisError, *LOST) as error:
-        log.warning("a job could not be put into the queue, and is found by the next look: %s", error)
+        log.warning("a task could not be put into the queue, and is found later: %s", error)
 
 
 def enqueue_open() -> None:
@@ -131,6 +159,33 @@ def delete_old_uploads() -> None:
         while more:
             with _giving_way(), writing():
                 more = import_jobs.sweep()
+    finally:
+        db.session.remove()
+
+
+def build_board(key: Key) -> None:
+    """Build a board, unless another worker is at it. What goes wrong is for the log: the board that is
+    kept stays, and a later reader asks again.
+    """
+    with only_one(f"board {key}") as is_mine:
+        if not is_mine:
+            return
+        try:
+            with _giving_way(), writing():
+                snapshots.rebuild(key)
+        except LOST as error:
+            log.warning("a board was not built, as the database was lost: %s", error)
+        finally:
+            db.session.remove()
+
+
+def delete_old_boards() -> None:
+    """Delete the boards that nobody has read for a week, a transaction for each."""
+    more = True
+    try:
+        while more:
+            with _giving_way(), writing():
+                more = snapshots.forget_old()
     finally:
         db.session.remove()
 

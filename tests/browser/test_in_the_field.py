@@ -19,11 +19,12 @@ from tests.factories import attend, row_of, weekly
 from tests.serving import seconds
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance
+from webapp.domain import accounts
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import marking
 from webapp.domain.camps import Camp
+from webapp.domain.models.attendance import State
 from webapp.domain.operations import Operation
-from webapp.domain.records import State
 from webapp.views import installed
 
 OpenAs = Callable[..., Page]
@@ -36,8 +37,8 @@ def today(app: Flask, people: People) -> Camp:
         camps = weekly(3, "Hosur")
         attend(people.volunteer, camps[:2], people.coordinator)
         with writing():
-            attendance.sign_up(people.volunteer, camps[2])
-            attendance.sign_up(people.other, camps[2])
+            marking.sign_up(people.volunteer, camps[2])
+            marking.sign_up(people.other, camps[2])
         factories.person("Śrīnivāsa Rao")
     return camps[2]
 
@@ -188,7 +189,7 @@ def test_everyone_close_and_open_again_ask_once_and_say_what_they_did(
     expect(page.locator("#said")).to_contain_text("Asha Rao is present. New: Certified Volunteer, On a Roll.")
     expect(row(page, "Asha Rao")).to_contain_text("On a Roll")
     with app.app_context(), writing():
-        attendance.sign_up(people.admin, today)
+        marking.sign_up(people.admin, today)
     expect(row(page, "Meera Krishnan")).to_contain_text("Mark present")  # it arrived by itself
     page.get_by_role("button", name="Close the roll call").click()
     page.locator("#ask-close").get_by_role("button", name="Close the roll call").click()
@@ -230,7 +231,7 @@ def test_what_the_other_door_decided_differently_is_shown_and_asked(
     page.context.set_offline(True)
     page.get_by_role("button", name="Mark Imran Pasha present").click()
     with app.app_context(), writing():
-        attendance.excuse(people.other, today, by=people.admin)
+        marking.excuse(people.other, today, by=people.admin)
     page.context.set_offline(False)
     mine = row(page, "Imran Pasha")
     expect(mine).to_contain_text(
@@ -347,7 +348,7 @@ def test_every_state_of_the_table_can_be_read(
     expect(page.locator(".sync.waiting")).to_have_count(2)
     has_no_faults(page, "waiting")
     with app.app_context(), writing():
-        attendance.excuse(people.volunteer, today, by=people.admin)
+        marking.excuse(people.volunteer, today, by=people.admin)
         accounts.deactivate(db.session.merge(people.other))
     page.context.set_offline(False)
     expect(page.locator(".asked")).to_have_count(2, timeout=20_000)
@@ -422,8 +423,8 @@ def test_odd_orders_of_taps_without_a_network_arrive_as_they_ended(
     app: Flask, open_as: OpenAs, people: People, today: Camp
 ) -> None:
     with app.app_context(), writing():
-        attendance.sign_up(people.admin, today)
-        attendance.mark_present(people.volunteer, today, by=people.admin)
+        marking.sign_up(people.admin, today)
+        marking.mark_present(people.volunteer, today, by=people.admin)
     page = ready(open_as(people.coordinator))
     page.context.set_offline(True)
     more(page, "Meera Krishnan", "Absent")  # the first may be on its way already, and stays as it is
@@ -445,7 +446,7 @@ def test_odd_orders_of_taps_without_a_network_arrive_as_they_ended(
     imran.get_by_role("button", name="Undo").click()  # whom the other door marks meanwhile
     expect(imran).to_have_attribute("data-state", "expected")
     with app.app_context(), writing():
-        attendance.mark_present(people.other, today, by=people.admin)
+        marking.mark_present(people.other, today, by=people.admin)
     page.context.set_offline(False)
     expect(imran.locator("[data-answer]")).to_have_count(2, timeout=20_000)
     expect(page.locator("#summary")).to_contain_text("marked present")
@@ -507,7 +508,7 @@ def test_a_session_that_ended_is_told_though_nothing_waits(
     page = ready(open_as(people.coordinator))
     with app.app_context(), writing():
         accounts.end_sessions(db.session.merge(people.coordinator))
-        attendance.mark_absent(people.other, today, by=people.admin)  # the stream wakes, and ends
+        marking.mark_absent(people.other, today, by=people.admin)  # the stream wakes, and ends
     expect(page.get_by_role("link", name="Sign in again")).to_be_visible(timeout=20_000)
     expect(row(page, "Imran Pasha")).to_have_attribute("data-state", "expected")
 
@@ -518,7 +519,7 @@ def test_what_goes_over_the_wire(
     """The first load with 300 people, everything counted: under 80 KB. One mark, answer and news of it: 3 KB."""
     with app.app_context(), clock.stopped_at(SUNDAY - timedelta(days=3)), writing():
         for number in range(300):
-            attendance.sign_up(factories.unsaved(f"Volunteer Number {number * 7919 % 1000}"), today)
+            marking.sign_up(factories.unsaved(f"Volunteer Number {number * 7919 % 1000}"), today)
     with network(int(url.rpartition(":")[2])) as net:
         signed_in = ready(open_as(people.coordinator, base_url=net.url))
         context = browser.new_context(base_url=net.url, storage_state=signed_in.context.storage_state())

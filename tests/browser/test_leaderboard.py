@@ -53,8 +53,8 @@ def test_an_admin_finds_somebody_and_lands_on_their_line(open_as: OpenAs, people
     page.get_by_label("Site").select_option(LONG_SITE)
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("rowheader")).to_have_text(["Imran Pasha"])
-    page.get_by_role("link", name="By longest run").click()
-    expect(page.get_by_role("columnheader", name="Longest run")).to_have_attribute("aria-sort", "descending")
+    page.get_by_role("link", name="By streak").click()
+    expect(page.get_by_role("columnheader", name="Longest streak")).to_have_attribute("aria-sort", "descending")
     expect(page.get_by_role("rowheader")).to_have_text(["Imran Pasha"])
 
 
@@ -105,7 +105,7 @@ def test_every_state_of_a_board_fits_and_can_be_read(
             "?q=person",
             "?q=zzz",
         ],
-        people.volunteer: ["mine", "mine?by=run&period=12-months", "mine?period=2024"],
+        people.volunteer: ["mine", "mine?by=streak&period=12-months", "mine?period=2024"],
     }
     for person, paths in states.items():
         page = open_as(person, viewport=size, color_scheme=scheme)

@@ -24,11 +24,13 @@ from tests.conftest import People
 from tests.serving import ROOT, ask, free_port
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import attendance, badges, histories, rolls
+from webapp.domain import rolls
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
+from webapp.domain.badges import awards, history
 from webapp.domain.camps import Camp
+from webapp.domain.models.attendance import Attendance
 from webapp.domain.operations import Operation
-from webapp.domain.records import Attendance
 
 PATIENCE = 60  # seconds until a wait gives up
 PAST = sum(number % 4 for number in range(60))  # attendances of earlier camps
@@ -94,9 +96,9 @@ def camp(app: Flask, people: People) -> Camp:
         with writing():
             for number in range(60):
                 person = factories.unsaved(f"Person {number:02}")
-                attendance.sign_up(person, camp)
+                marking.sign_up(person, camp)
                 for past in before[: number % 4]:
-                    attendance.mark_present(person, past, by=people.coordinator)
+                    marking.mark_present(person, past, by=people.coordinator)
     return camp
 
 
@@ -246,9 +248,9 @@ def test_two_phones_without_a_network_and_a_server_that_dies(
             assert len(done) == len(set(done)) > 0
             assert db.session.scalar(select(func.count()).select_from(Attendance)) == len(rows) + PAST
             for person in db.session.scalars(select(Person)):
-                history = histories.history_of(person.id)
-                due = {badge.id for badge in badges.definitions() if history.completed_by(*badge.asked)}
-                assert {award.badge_id for award in badges.awards_of(person.id)} == due, person.name
+                own = history.of_person(person.id)
+                due = awards.due(own, awards.offers(awards.definitions()), {}).keys()
+                assert {award.badge_id for award in awards.of_person(person.id)} == due, person.name
         for phone in phones:  # and both screens agree with it
             for name, state in rows.items():
                 expect(phone.page.locator(phone.row(name))).to_have_attribute("data-state", state)

@@ -12,9 +12,9 @@ from tests.browser.looks import has_no_faults
 from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp.database import writing
-from webapp.domain import definitions
-from webapp.domain.badges import Badge
-from webapp.domain.definitions import ARTWORK
+from webapp.domain.badges import definitions
+from webapp.domain.badges.definitions import ARTWORK
+from webapp.domain.models.badge import Badge
 
 OpenAs = Callable[..., Page]
 LONG = "Wholeheartedly" * 4 + "Here"

@@ -13,7 +13,8 @@ from tests.browser.looks import has_no_faults
 from tests.conftest import SUNDAY, People
 from tests.factories import attend, weekly
 from webapp.database import writing
-from webapp.domain import attendance, calendar, camps
+from webapp.domain import calendar, camps
+from webapp.domain.attendance import marking
 from webapp.domain.camps import Camp
 
 OpenAs = Callable[..., Page]
@@ -28,7 +29,7 @@ def history(app: Flask, people: People) -> list[Camp]:
         attend(people.volunteer, [made[0], made[1], made[3]], people.coordinator)
         coming = factories.camp(-1, LONG_NAME)
         with writing():
-            attendance.sign_up(people.other, coming)
+            marking.sign_up(people.other, coming)
     return [*made, coming]
 
 

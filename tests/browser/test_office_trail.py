@@ -15,8 +15,8 @@ from tests.browser.looks import has_no_faults
 from tests.conftest import People
 from tests.factories import PASSWORD, attend
 from webapp.database import writing
-from webapp.domain import attendance
 from webapp.domain.accounts import Role
+from webapp.domain.attendance import marking
 
 OpenAs = Callable[..., Page]
 LONG_NAME = "Venkata Satyanarayana Lakshmi Narasimha Ramachandra Murthy Garu"
@@ -93,7 +93,7 @@ def done(app: Flask, people: People) -> None:
         attend(people.volunteer, camps, people.coordinator)
         attend(factories.person(LONG_NAME), camps, people.admin)
         with writing():
-            attendance.excuse(people.volunteer, camps[1], by=people.coordinator, reason="fever")
+            marking.excuse(people.volunteer, camps[1], by=people.coordinator, reason="fever")
 
 
 def test_an_admin_searches_the_trail_and_takes_it_away(

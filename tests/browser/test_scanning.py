@@ -13,9 +13,10 @@ from tests.browser.conftest import ARGUMENTS, sign_in
 from tests.conftest import People
 from tests.factories import row_of
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, cards
+from webapp.domain import accounts, cards
+from webapp.domain.attendance import marking
 from webapp.domain.camps import Camp
-from webapp.domain.records import State
+from webapp.domain.models.attendance import State
 
 SIZE, FRAMES_PER_SECOND = 480, 10
 Film = Callable[..., Page]
@@ -44,7 +45,7 @@ def today(app: Flask, people: People) -> Camp:
     with app.app_context():
         today = factories.camp()
         with writing():
-            attendance.sign_up(people.volunteer, today)
+            marking.sign_up(people.volunteer, today)
     return today
 
 

@@ -14,8 +14,9 @@ from tests.conftest import People
 from tests.factories import attend, weekly
 from tests.serving import seconds
 from webapp.database import writing
-from webapp.domain import attendance, calendar
+from webapp.domain import calendar
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
 from webapp.domain.camps import Camp
 
 OpenAs = Callable[..., Page]
@@ -31,7 +32,7 @@ def today(app: Flask, people: People) -> Camp:
         long_named = factories.person(LONG_NAME)
         with writing():
             for person in (people.volunteer, people.other, long_named):
-                attendance.sign_up(person, camps[2])
+                marking.sign_up(person, camps[2])
         factories.person("Śrīnivāsa Rao")
     return camps[2]
 
@@ -178,6 +179,31 @@ def test_a_browser_that_stores_nothing_marks_at_once_or_says_that_it_did_not(
     assert answered.value.status == 200
     expect(row(page, people.volunteer)).to_contain_text("Present")
     expect(page.locator("#problem")).to_be_hidden()
+    count = page.locator("#count")
+    expect(count).to_have_text("1 of 3 present")
+    expect(count).to_be_in_viewport()
+    row(page, people.volunteer).get_by_role("button", name="Undo").click()
+    expect(count).to_have_text("0 of 3 present")
+
+
+def test_without_an_outbox_the_count_is_of_the_whole_list_whatever_is_searched_for(
+    open_as: OpenAs, people: People, today: Camp
+) -> None:
+    page = open_as(people.coordinator)
+    page.add_init_script("Object.defineProperty(window, 'indexedDB', {value: undefined})")
+    count = page.locator("#count")
+    for query, button, counted in (
+        ("asha", "Mark Asha Rao present", "1 of 3 present"),
+        ("srinivasa", "Add Śrīnivāsa Rao present", "2 of 4 present"),
+    ):
+        page.goto(f"/roll-call/{today.id}?q={query}")
+        page.wait_for_function("() => window.htmx")
+        expect(page.locator("#rows")).not_to_contain_text(LONG_NAME)
+        page.get_by_role("button", name=button).click()
+        expect(count).to_have_text(counted)
+        expect(count).to_be_in_viewport()
+    page.reload()
+    expect(count).to_have_text("2 of 4 present")
 
 
 def test_a_refusal_is_shown_on_the_row(app: Flask, open_as: OpenAs, people: People, today: Camp) -> None:

@@ -1,7 +1,7 @@
 """The leaderboards once more, as plainly as they can be said, from attendance alone.
 
 Everything that was marked is read once; each person is then walked through each held date of each site.
-Standings, tallies and awards are not looked at.
+Totals, boards and awards are not looked at.
 """
 
 from collections import defaultdict
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from itertools import product
 from uuid import UUID
 
 from sqlalchemy import select
@@ -17,8 +18,8 @@ from tests.domain.plain import BADGES
 from webapp.database import db
 from webapp.domain.accounts import Person, fold
 from webapp.domain.camps import Camp, Site
-from webapp.domain.records import Attendance
-from webapp.domain.standings import ALL_TIME, EVERYWHERE, RECENT, Board, Measure
+from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, RECENT, Key, RankBy
+from webapp.domain.models.attendance import Attendance
 
 Visit = tuple[date, object, UUID, UUID]
 """Date, start, camp and site."""
@@ -97,7 +98,7 @@ class PlainBoards:
                     earned[name] = min(visit for visit in visits if visit[0] == day and visit[3] == site)
         return earned
 
-    def counts(self, board: Board, site: UUID, day: date) -> bool:
+    def counts(self, board: Key, site: UUID, day: date) -> bool:
         """Whether what was at a site on a date is on a board."""
         if board.site_id not in (EVERYWHERE, site):
             return False
@@ -105,8 +106,8 @@ class PlainBoards:
             return is_recent(day, self.today[site])
         return board.period == ALL_TIME or day.year == board.period
 
-    def figures(self, who: UUID, board: Board) -> tuple[int, int, int]:
-        """Visits, longest run and badges of one person."""
+    def figures(self, who: UUID, board: Key) -> tuple[int, int, int]:
+        """Visits, longest streak and badges of one person."""
         visits = [visit for visit in self.visits.get(who, ()) if self.counts(board, visit[3], visit[0])]
         longest = 0
         for site in {visit[3] for visit in visits}:
@@ -115,23 +116,23 @@ class PlainBoards:
         earned = self.badges.get(who, {}).values()
         return len(visits), longest, sum(self.counts(board, visit[3], visit[0]) for visit in earned)
 
-    def _lines(self, board: Board, measure: Measure) -> list[PlainLine]:
+    def _lines(self, board: Key) -> list[PlainLine]:
         """A whole board in its order."""
         on_it = []
         for person in self.people.values():
             if person.role != "volunteer" or not person.is_active or person.opted_out:
                 continue
             figures = self.figures(person.id, board)
-            if any(figures) or board == Board(EVERYWHERE, ALL_TIME):
-                on_it.append((-figures[list(Measure).index(measure)], fold(person.name), person.book_no, figures))
+            if any(figures) or (board.site_id, board.period) == (EVERYWHERE, ALL_TIME):
+                on_it.append((-figures[list(RankBy).index(board.rank_by)], fold(person.name), person.book_no, figures))
         on_it.sort()
         first: dict[int, int] = {}
         for place, (value, *_) in enumerate(on_it):
             first.setdefault(value, place + 1)
         return [PlainLine(first[value], book_no, *figures) for value, _, book_no, figures in on_it]
 
-    def boards(self) -> list[Board]:
-        """Every board that could have somebody on it, and one that has nobody."""
+    def boards(self) -> list[Key]:
+        """Every board that could have somebody on it, and one that has nobody, in each order."""
         years = {day.year for days in self.calendar.values() for day in days} | {1999}
         periods = [ALL_TIME, RECENT, *sorted(years)]
-        return [Board(site_id, period) for site_id in (EVERYWHERE, *self.today) for period in periods]
+        return [Key(*each) for each in product((EVERYWHERE, *self.today), periods, RankBy)]

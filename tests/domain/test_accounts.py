@@ -11,11 +11,12 @@ from tests import factories
 from tests.conftest import SUNDAY, People
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, leaderboard, settling
+from webapp.domain import accounts
 from webapp.domain.accounts import Person, Role
 from webapp.domain.audit import Action, Entry
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.standings import Standing
+from webapp.domain.evaluation import verify
+from webapp.domain.leaderboard import boards
 
 BLOCKED = 0.5  # seconds for which somebody who must wait is seen to wait
 
@@ -38,15 +39,15 @@ def admins() -> int:
     return len(db.session.scalars(accounts.find(role=Role.ADMIN, active=True)).all())
 
 
-def test_a_new_name_is_found_and_stands_on_the_boards(app: Flask, people: People, context: None) -> None:
+def test_a_new_name_is_found_and_the_old_one_is_not(app: Flask, people: People, context: None) -> None:
     with writing():
         accounts.rename(people.volunteer, "  Ángel   Müller ")
     db.session.expire_all()
     assert [each.name for each in db.session.scalars(accounts.find("angel muller"))] == ["Ángel Müller"]
     assert db.session.scalars(accounts.find("asha rao")).all() == []
-    kept = db.session.scalars(select(Standing.search_name).where(Standing.person_id == people.volunteer.id)).all()
-    assert set(kept) == {"angel muller"}
-    assert list(settling.differences()) == []
+    stored = db.session.get_one(Person, people.volunteer.id)
+    assert stored.search_name == "angel muller"
+    assert list(verify.differences()) == []
     assert done_to(people.volunteer) == [Action.PERSON_CHANGED]
     entry = db.session.scalars(select(Entry).where(Entry.action == Action.PERSON_CHANGED)).one()
     assert entry.facts == {"changed": ["name"]}  # and no name
@@ -60,7 +61,7 @@ def test_a_new_name_is_found_and_stands_on_the_boards(app: Flask, people: People
 def test_another_role_takes_somebody_off_the_boards_and_back(app: Flask, people: People, context: None) -> None:
     def listed() -> bool:
         db.session.rollback()
-        return people.volunteer.book_no in {each.line.person.book_no for each in leaderboard.export()}
+        return people.volunteer.book_no in {each.line.person.book_no for each in boards.export(factories.board())}
 
     session_no = people.volunteer.session_no
     with writing():
@@ -72,27 +73,27 @@ def test_another_role_takes_somebody_off_the_boards_and_back(app: Flask, people:
     assert listed()
     assert db.session.get_one(Person, people.volunteer.id).session_no == session_no + 1  # who may do less
     assert done_to(people.volunteer) == [Action.ROLE_CHANGED] * 2
-    assert list(settling.differences()) == []
+    assert list(verify.differences()) == []
 
 
 def test_an_account_is_switched_off_and_on_and_its_history_stays(app: Flask, people: People, context: None) -> None:
     factories.attend(people.volunteer, factories.weekly(3), people.coordinator)
     held = factories.badge_names(people.volunteer)
-    before = [(each.line.person.id, each.line.visits) for each in leaderboard.export()]
+    before = [(each.line.person.id, each.line.visits) for each in boards.export(factories.board())]
     for _ in range(2):  # a second time changes nothing
         with writing():
             accounts.deactivate(people.volunteer)
-    assert people.volunteer.id not in {each.line.person.id for each in leaderboard.export()}
+    assert people.volunteer.id not in {each.line.person.id for each in boards.export(factories.board())}
     assert factories.badge_names(people.volunteer) == held
     for _ in range(2):
         with writing():
             accounts.reactivate(people.volunteer)
     db.session.rollback()
-    assert [(each.line.person.id, each.line.visits) for each in leaderboard.export()] == before
+    assert [(each.line.person.id, each.line.visits) for each in boards.export(factories.board())] == before
     marks = (Action.PRESENT,) * 3
     assert done_to(people.volunteer)[3:] == [Action.DEACTIVATED, Action.REACTIVATED]
     assert done_to(people.volunteer)[:3] == list(marks)
-    assert list(settling.differences()) == []
+    assert list(verify.differences()) == []
 
 
 def test_the_filters_find_by_role_and_by_whether_the_account_is_on(app: Flask, people: People, context: None) -> None:

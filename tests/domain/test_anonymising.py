@@ -18,26 +18,26 @@ from webapp.database import db, is_sqlite, writing
 from webapp.domain import (
     accounts,
     anonymising,
-    attendance,
-    badges,
     cards,
     credentials,
     history_file,
     imports,
     jobs,
-    leaderboard,
     operations,
     people_file,
     rolls,
-    settling,
 )
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import marking
 from webapp.domain.audit import Entry
-from webapp.domain.badges import Revocation
+from webapp.domain.badges import awards
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError, InvalidError
+from webapp.domain.evaluation import verify
 from webapp.domain.jobs import Job, Kind, Status, Upload
-from webapp.domain.records import Attendance, CampRole, State
+from webapp.domain.leaderboard import boards
+from webapp.domain.models.attendance import Attendance, CampRole, State
+from webapp.domain.models.badge import Revocation
 from webapp.domain.uploads import UploadProblem, UploadRow
 
 NAME = "Zebadiah Quillfeather"
@@ -57,19 +57,23 @@ MAY_HOLD_A_NAME = {
     "person.name",
     "person.search_name",
     "revocation.reason",
-    "standing.search_name",
     "upload.content",
     "upload_problem.reason",
     "upload_row.name",
 }
 NAMES_NOBODY = {
+    "badge.criteria_type",
     "badge.description",
     "badge.emblem",
     "badge.metal",
     "badge.name",
     "badge.ribbon",
     "badge.shape",
+    "board.dates",
+    "board.rank_by",
+    "board_request.rank_by",
     "camp.name",
+    "definition.criteria_type",
     "entry.details",
     "entry.device",
     "operation.action",
@@ -79,7 +83,6 @@ NAMES_NOBODY = {
     "setting.value",
     "site.name",
     "site.time_zone",
-    "tally.measure",
     "upload_row.camp",
     "upload_row.camp_role",
     "upload_row.site",
@@ -175,15 +178,15 @@ def planted(people: People) -> Person:
     factories.with_password(who)
     factories.attend(who, camps[:2], people.coordinator)
     with writing():
-        attendance.undo(who, camps[1], by=people.coordinator)
-        attendance.excuse(who, camps[1], by=people.coordinator, reason="has a fever")
-        attendance.excuse(people.other, camps[1], by=people.coordinator, reason=f"drove  {NAME.upper()} home")
-        attendance.excuse(people.other, camps[2], by=people.coordinator, reason=f"with {BETWEEN}")
-        attendance.excuse(people.volunteer, camps[1], by=people.coordinator, reason="her birthday")
+        marking.undo(who, camps[1], by=people.coordinator)
+        marking.excuse(who, camps[1], by=people.coordinator, reason="has a fever")
+        marking.excuse(people.other, camps[1], by=people.coordinator, reason=f"drove  {NAME.upper()} home")
+        marking.excuse(people.other, camps[2], by=people.coordinator, reason=f"with {BETWEEN}")
+        marking.excuse(people.volunteer, camps[1], by=people.coordinator, reason="her birthday")
         credentials.make_link(who, by=people.admin)
     with writing():
-        attendance.mark_present(people.other, camps[0], by=people.coordinator)
-        attendance.undo(people.other, camps[0], by=people.coordinator)
+        marking.mark_present(people.other, camps[0], by=people.coordinator)
+        marking.undo(people.other, camps[0], by=people.coordinator)
     with writing():
         db.session.execute(update(Revocation).values(reason=f"Camp: confused with {NAME}"))
         plant_files(who, people.admin)
@@ -222,7 +225,7 @@ def test_the_name_is_in_no_table_any_more_and_every_figure_is_as_it_was(
     assert files_with(database_url, WORDS) == []
     assert tables_with(WORDS) == set()
     assert figures(who) == before
-    assert list(settling.differences()) == []
+    assert list(verify.differences()) == []
 
     db.session.expire_all()
     who = db.session.get_one(Person, person_id)
@@ -262,7 +265,7 @@ def figures(who: Person) -> object:
     camps = db.session.scalars(select(Camp).order_by(Camp.camp_date)).all()
     return (
         [dict(rolls.counts(camp)) for camp in camps],
-        [(award.badge_id, award.camp_id, award.revoked_at) for award in badges.awards_of(who.id)],
+        [(award.badge_id, award.camp_id, award.revoked_at) for award in awards.of_person(who.id)],
     )
 
 
@@ -282,7 +285,7 @@ def test_they_are_on_no_board_and_their_card_link_and_sessions_are_over(
         credentials.person_of_link(secret)
     with pytest.raises(InvalidError):
         cards.read(card, "x" * 16)
-    assert who.book_no not in {each.line.person.book_no for each in leaderboard.export()}
+    assert who.book_no not in {each.line.person.book_no for each in boards.export(factories.board())}
 
 
 def test_it_is_for_good(app: Flask, people: People, context: None) -> None:
@@ -324,10 +327,10 @@ def test_an_import_that_has_their_number_does_not_bring_the_name_back(
 def test_an_excuse_with_a_part_of_the_name_is_told_and_left(app: Flask, people: People, context: None) -> None:
     first, second = factories.weekly(2)
     with writing():
-        attendance.excuse(people.volunteer, first, by=people.coordinator, reason="Asha is ill, says Asha")
-        attendance.excuse(people.other, first, by=people.coordinator, reason="drives asha home")
-        attendance.excuse(people.other, second, by=people.coordinator, reason="meets Asha Rao")
-        attendance.excuse(people.coordinator, second, by=people.coordinator, reason="meets Ashas friend")
+        marking.excuse(people.volunteer, first, by=people.coordinator, reason="Asha is ill, says Asha")
+        marking.excuse(people.other, first, by=people.coordinator, reason="drives asha home")
+        marking.excuse(people.other, second, by=people.coordinator, reason="meets Asha Rao")
+        marking.excuse(people.coordinator, second, by=people.coordinator, reason="meets Ashas friend")
     assert [(each.person.name, each.camp_id) for each in anonymising.partly_named(people.volunteer)] == [
         ("Imran Pasha", first.id)
     ]

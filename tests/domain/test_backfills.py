@@ -8,16 +8,20 @@ from tests.conftest import People
 from tests.factories import attend, backfill, held, weekly
 from webapp import clock, worker
 from webapp.database import db, writing
-from webapp.domain import attendance, backfills, definitions, jobs, settling
+from webapp.domain import jobs
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Effect, Entry, EntryAward
-from webapp.domain.badges import Award
+from webapp.domain.badges import definitions
+from webapp.domain.evaluation import backfill as backfills
+from webapp.domain.evaluation import verify
 from webapp.domain.jobs import Status
+from webapp.domain.models.badge import Award
 
 
 @pytest.fixture
 def crowd(people: People, monkeypatch: pytest.MonkeyPatch) -> list[Person]:
-    """Seven who came twice, settled two at a time; one of them is no longer active."""
+    """Seven who came twice, evaluated two at a time; one of them is no longer active."""
     monkeypatch.setattr(backfills, "BATCH", 2)
     camps = weekly(2)
     crowd = [factories.person(f"Person {number}") for number in range(7)]
@@ -37,7 +41,7 @@ def test_everybody_who_qualifies_gets_it_with_the_camp_that_completed_it(people:
         assert award.found_later
     assert held(people.volunteer) == set()
     with writing():
-        assert list(settling.differences()) == []
+        assert list(verify.differences()) == []
 
 
 def test_the_trail_has_one_entry_with_all_that_followed(people: People, crowd: list[Person]) -> None:
@@ -74,7 +78,7 @@ def test_cancelled_it_leaves_whole_people_and_can_be_asked_for_again(people: Peo
     rest = backfill(badge, people.admin)
     assert rest.found == {"new_badges": 7 - some}
     with writing():
-        assert list(settling.differences()) == []
+        assert list(verify.differences()) == []
 
 
 def test_a_mark_between_two_batches_is_not_lost(people: People, crowd: list[Person]) -> None:
@@ -86,11 +90,11 @@ def test_a_mark_between_two_batches_is_not_lost(people: People, crowd: list[Pers
     camps = weekly(1, "Another")
     for person in crowd:
         with writing():
-            attendance.mark_present(person, camps[0], by=people.coordinator)
+            marking.mark_present(person, camps[0], by=people.coordinator)
     factories.do_jobs()
     assert definitions.holders([badge.id]) == {badge.id: 7}
     with writing():
-        assert list(settling.differences()) == []
+        assert list(verify.differences()) == []
 
 
 def test_a_mark_before_the_backfill_finds_what_an_earlier_camp_completed(people: People) -> None:
@@ -103,10 +107,10 @@ def test_a_mark_before_the_backfill_finds_what_an_earlier_camp_completed(people:
     two, three = factories.badge(), factories.badge("Three Camps", 3)
     for person, camp in ((people.volunteer, third), (people.other, first)):
         with writing():
-            settled = attendance.mark_present(person, camp, by=people.coordinator).badges
-        assert (settled.found, settled.new[-1]) == ([two], three)
-        assert two not in settled.new
-        assert {each.badge_id for each in settled.consequences(person.id)} >= {two.id, three.id}
+            changes = marking.mark_present(person, camp, by=people.coordinator).badges
+        assert (changes.found_later, changes.new[-1]) == ([two], three)
+        assert two not in changes.new
+        assert {each.badge_id for each in changes.consequences(person.id)} >= {two.id, three.id}
         completed = {two: (second, second.starts_at, True), three: (third, clock.now(), False)}
         for badge, said in completed.items():
             award = db.session.get_one(Award, (person.id, badge.id))
@@ -118,14 +122,14 @@ def test_an_evaluation_before_the_backfill_awards_what_is_due(people: People) ->
     attend(people.volunteer, weekly(2), people.coordinator)
     badge = factories.badge()
     with writing():
-        assert attendance.evaluate(people.volunteer).new == [badge]
+        assert marking.evaluate(people.volunteer).new == [badge]
 
 
 def test_what_was_taken_away_returns_when_less_is_asked(people: People) -> None:
     badge, camps = factories.named("Certified Volunteer"), weekly(3)
     attend(people.volunteer, camps, people.coordinator)
     with writing():
-        attendance.undo(people.volunteer, camps[2], by=people.coordinator)
+        marking.undo(people.volunteer, camps[2], by=people.coordinator)
     factories.change(badge, criteria_value=2)
     backfill(badge, people.admin)
     award = db.session.get_one(Award, (people.volunteer.id, badge.id), populate_existing=True)

@@ -13,13 +13,16 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, badge_names, weekly
 from webapp import clock
 from webapp.database import db, trying, writing
-from webapp.domain import attendance, calendar, camps, days, histories, rolls, settling
+from webapp.domain import calendar, camps, days, rolls
+from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Effect, Entry, EntryAward
-from webapp.domain.badges import Award
+from webapp.domain.badges import history
 from webapp.domain.calendar import Effects, Gain
 from webapp.domain.camps import Camp, Site, Status
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.records import Attendance, State
+from webapp.domain.evaluation import bulk, verify
+from webapp.domain.models.attendance import Attendance, State
+from webapp.domain.models.badge import Award
 
 TODAY = date(2026, 4, 12)
 NINE = time(9, 0)
@@ -39,7 +42,7 @@ def entries(action: Action) -> list[Entry]:
 def agrees() -> bool:
     """Whether all that is kept is what a recomputation gives."""
     db.session.remove()
-    return list(settling.differences()) == []
+    return list(verify.differences()) == []
 
 
 @pytest.fixture
@@ -85,11 +88,11 @@ def test_a_badge_that_was_taken_comes_back_with_a_cancellation(people: People) -
     made = weekly(4)
     attend(people.volunteer, made, people.admin)
     with writing():
-        attendance.undo(people.volunteer, made[3], by=people.admin)
+        marking.undo(people.volunteer, made[3], by=people.admin)
     with writing():
-        attendance.mark_absent(people.volunteer, made[1], by=people.admin)
+        marking.mark_absent(people.volunteer, made[1], by=people.admin)
     with writing():
-        attendance.mark_present(people.volunteer, made[3], by=people.admin)
+        marking.mark_present(people.volunteer, made[3], by=people.admin)
     assert "On a Roll" not in badge_names(people.volunteer)
     effects = weighed(made[1], lambda entry_id: calendar.cancel_camp(made[1], entry_id=entry_id))
     assert effects.gains == [Gain("On a Roll", Effect.RETURNED, 1, ["Asha Rao"])]
@@ -128,7 +131,7 @@ def test_a_forgotten_camp_shortens_runs_and_takes_no_badge(people: People) -> No
 def test_what_is_to_come_changes_nothing_but_is_told(people: People) -> None:
     coming = factories.camp(-1)
     with writing():
-        attendance.sign_up(people.volunteer, coming)
+        marking.sign_up(people.volunteer, coming)
     before = days.stamp_of(people.volunteer.id)
     with clock.stopped_at(SUNDAY + timedelta(minutes=1)), writing():
         assert calendar.weigh(coming.site, coming.camp_date, lambda _: calendar.cancel_camp(coming)) == Effects()
@@ -139,29 +142,29 @@ def test_what_is_to_come_changes_nothing_but_is_told(people: People) -> None:
 # --- a series ------------------------------------------------------------------------------------
 
 
-def test_a_series_settles_once_and_leaves_out_what_is_there(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_series_evaluates_once_and_leaves_out_what_is_there(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     made = weekly(3)
     attend(people.volunteer, made, people.admin)
     announced = factories.camp(-1)
     with writing():
         calendar.cancel_camp(announced)
-    settled = []
-    settle = settling.settle
+    evaluated = []
+    evaluate = bulk.evaluate
 
-    def counted(*args: Any, **kwargs: Any) -> settling.Settled:
-        settled.append(args)
-        return settle(*args, **kwargs)
+    def counted(*args: Any, **kwargs: Any) -> bulk.Evaluated:
+        evaluated.append(args)
+        return evaluate(*args, **kwargs)
 
-    monkeypatch.setattr(settling, "settle", counted)
+    monkeypatch.setattr(bulk, "evaluate", counted)
     wanted = [TODAY + timedelta(days=number) for number in (-10, -7, -4, 0, 1, 7, 8)]
     with writing():
         added = calendar.add_series(made[0].site, " Camp ", wanted, time(16, 30))
     assert [camp.camp_date for camp in added] == [TODAY + timedelta(days=number) for number in (-10, -4, 1, 8)]
     assert {camp.start_time for camp in added} == {time(16, 30)}
-    assert len(settled) == 1
+    assert len(evaluated) == 1
     notes = [entry for entry in entries(Action.CAMP_ADDED) if entry.facts.get("of_series") == 4]
     assert {note.camp_id for note in notes} == {camp.id for camp in added}
-    assert histories.history_of(people.volunteer.id).longest_streak == 1
+    assert history.of_person(people.volunteer.id).longest_streak == 1
     assert "On a Roll" in badge_names(people.volunteer)
     with writing():
         assert calendar.add_series(made[0].site, "Camp", wanted, time(16, 30)) == []
@@ -222,8 +225,8 @@ def change(camp: Camp, **facts: object) -> dict[str, dict[str, object]]:
 def test_a_move_takes_the_sign_ups_along(people: People) -> None:
     coming = factories.camp(-1)
     with writing():
-        attendance.sign_up(people.volunteer, coming)
-        attendance.say_not_coming(people.other, coming)
+        marking.sign_up(people.volunteer, coming)
+        marking.say_not_coming(people.other, coming)
     later = coming.camp_date + timedelta(days=3)
     before = factories.row_of(coming, people.volunteer).attendance
     assert change(coming, camp_date=later, start_time=time(10, 0)) == {
@@ -249,9 +252,9 @@ def test_a_move_changes_runs_on_both_dates(people: People, gap: list[Camp]) -> N
     assert [(gain.badge, gain.people) for gain in effects.gains] == [("On a Roll", 3)]
     original = gap[2].camp_date
     change(gap[2], camp_date=later)
-    assert histories.history_of(people.volunteer.id).longest_streak == 3
+    assert history.of_person(people.volunteer.id).longest_streak == 3
     change(gap[2], camp_date=original)
-    assert histories.history_of(people.volunteer.id).longest_streak == 2
+    assert history.of_person(people.volunteer.id).longest_streak == 2
     assert "On a Roll" in badge_names(people.volunteer)
     assert agrees()
 
@@ -264,7 +267,7 @@ def test_a_date_stays_once_somebody_is_marked(people: People) -> None:
     assert today.camp_date == TODAY
     assert change(today, name="Camp in the school")["after"] == {"name": "Camp in the school"}
     with writing():
-        attendance.undo(people.volunteer, today, by=people.admin)
+        marking.undo(people.volunteer, today, by=people.admin)
     assert change(today, camp_date=TODAY - timedelta(days=1))
 
 

@@ -54,5 +54,5 @@ def test_what_is_no_card_of_ours_is_refused(people: People) -> None:
 def test_a_card_is_useless_for_signing_in(people: People) -> None:
     text = cards.text_of(people.volunteer, SECRET)
     for token in (text, text.removeprefix(cards.PREFIX)):
-        assert credentials.person_of_token(token, SECRET) is None
+        assert credentials.session_of_token(token, SECRET) is None
         assert credentials.person_of(token) is None

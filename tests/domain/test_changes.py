@@ -13,9 +13,11 @@ from tests import factories
 from tests.conftest import ENGINE, SUNDAY, People
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, audit, backfills, jobs, rolls
+from webapp.domain import accounts, audit, jobs, rolls
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, EntryFeed
+from webapp.domain.evaluation import backfill
 from webapp.domain.jobs import JobFeed, Kind, Status
 from webapp.infra.changes import Changes, Feed, News
 
@@ -62,7 +64,7 @@ def test_a_mark_names_its_person_and_its_camp_and_is_told_once(people: People) -
     camp = factories.camp(0)
     entries = Entries()
     with writing():
-        attendance.mark_present(people.volunteer, camp, by=people.coordinator)
+        marking.mark_present(people.volunteer, camp, by=people.coordinator)
     assert entries() == News({people.volunteer.id, camp.id})
     assert entries() == NOTHING
     assert entries.back() == NOTHING
@@ -71,7 +73,7 @@ def test_a_mark_names_its_person_and_its_camp_and_is_told_once(people: People) -
 def test_the_roll_call_that_is_closed_wakes_its_camp_and_whom_it_makes_absent(people: People) -> None:
     camp = factories.camp(0)
     with writing():
-        attendance.sign_up(people.volunteer, camp)
+        marking.sign_up(people.volunteer, camp)
     entries = Entries()
     with writing():
         rolls.close(camp, by=people.coordinator)
@@ -150,7 +152,7 @@ def test_what_ends_a_session_or_changes_a_name_names_the_person(people: People, 
 def test_every_batch_of_a_backfill_is_told_though_its_entry_is_old(people: People) -> None:
     """The clock stands still, so that no time tells them apart."""
     with writing():
-        job = backfills.add(factories.named("First Step"), by=people.admin)
+        job = backfill.add(factories.named("First Step"), by=people.admin)
     feed = Looks(JobFeed())
     news = News({job.id}, concerns_all=True)
     for cursor in ("a", "b"):
@@ -190,33 +192,34 @@ def test_whoever_watches_a_person_is_woken_by_them_alone(app: Flask, people: Peo
     camp = factories.camp(0)
     with watching(app, people.volunteer, people.other) as (volunteer, other):
         with writing():
-            attendance.mark_present(people.other, camp, by=people.coordinator)
+            marking.mark_present(people.other, camp, by=people.coordinator)
         assert other.wait(10)
         assert not volunteer.is_set()
         with writing():
-            attendance.mark_present(people.volunteer, camp, by=people.coordinator)
+            marking.mark_present(people.volunteer, camp, by=people.coordinator)
         assert volunteer.wait(10)
 
 
-@pytest.mark.skipif(ENGINE != "postgresql", reason="SQLite has one writer at a time")
-def test_a_transaction_that_commits_after_a_younger_one_wakes_its_watchers(app: Flask, people: People) -> None:
-    entered, commit = threading.Event(), threading.Event()
+if ENGINE == "postgresql":  # SQLite has one writer at a time
 
-    def slow() -> None:
-        with app.app_context(), writing():
-            audit.note(Action.PRESENT, person_id=people.volunteer.id)
-            entered.set()
-            commit.wait(10)
+    def test_a_transaction_that_commits_after_a_younger_one_wakes_its_watchers(app: Flask, people: People) -> None:
+        entered, commit = threading.Event(), threading.Event()
 
-    with clock.running_from(SUNDAY), watching(app, people.volunteer, people.other) as (volunteer, other):
-        thread = threading.Thread(target=slow)
-        thread.start()
-        assert entered.wait(10)
-        assert not volunteer.wait(1.5)
-        with writing():
-            audit.note(Action.PRESENT, person_id=people.other.id)
-        assert other.wait(10)
-        assert not volunteer.is_set()
-        commit.set()
-        assert volunteer.wait(10)
-        thread.join()
+        def slow() -> None:
+            with app.app_context(), writing():
+                audit.note(Action.PRESENT, person_id=people.volunteer.id)
+                entered.set()
+                commit.wait(10)
+
+        with clock.running_from(SUNDAY), watching(app, people.volunteer, people.other) as (volunteer, other):
+            thread = threading.Thread(target=slow)
+            thread.start()
+            assert entered.wait(10)
+            assert not volunteer.wait(1.5)
+            with writing():
+                audit.note(Action.PRESENT, person_id=people.other.id)
+            assert other.wait(10)
+            assert not volunteer.is_set()
+            commit.set()
+            assert volunteer.wait(10)
+            thread.join()

@@ -10,10 +10,12 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, badge_names, weekly
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import attendance, badges, calendar, camps, histories
-from webapp.domain.badges import Award, Revocation
+from webapp.domain import calendar, camps
+from webapp.domain.attendance import marking
+from webapp.domain.badges import awards, history
 from webapp.domain.errors import ConflictError
-from webapp.domain.records import CampRole, State
+from webapp.domain.models.attendance import CampRole, State
+from webapp.domain.models.badge import Award, Revocation
 
 
 def award_of(people: People, name: str) -> Award:
@@ -25,7 +27,7 @@ def test_undo_revokes_and_says_who_when_why(people: People) -> None:
     (camp,) = weekly(1)
     attend(people.volunteer, [camp], people.coordinator)
     with writing():
-        outcome = attendance.undo(people.volunteer, camp, by=people.admin)
+        outcome = marking.undo(people.volunteer, camp, by=people.admin)
     assert [badge.name for badge in outcome.badges.revoked] == ["First Step"]
     assert badge_names(people.volunteer) == []
     revocation = db.session.scalars(select(Revocation)).one()
@@ -39,16 +41,16 @@ def test_a_badge_earned_again_is_the_same_award_without_celebration(people: Peop
     before = award_of(people, "First Step").badge_id, award_of(people, "First Step").earned_at
     with clock.stopped_at(SUNDAY + timedelta(hours=1)):
         with writing():
-            attendance.undo(people.volunteer, camp, by=people.coordinator)
+            marking.undo(people.volunteer, camp, by=people.coordinator)
         with writing():
-            outcome = attendance.mark_present(people.volunteer, camp, by=people.coordinator)
+            outcome = marking.mark_present(people.volunteer, camp, by=people.coordinator)
     after = award_of(people, "First Step")
     assert outcome.badges.new == []
     assert [badge.name for badge in outcome.badges.returned] == ["First Step"]
     assert (after.badge_id, after.earned_at) == before
     revocation = db.session.scalars(select(Revocation)).one()
     assert revocation.returned_at == SUNDAY + timedelta(hours=1)
-    assert badges.ever_revoked(people.volunteer.id) == {after.badge_id}
+    assert awards.ever_revoked(people.volunteer.id) == {after.badge_id}
 
 
 def test_only_what_the_mark_supported_goes(people: People) -> None:
@@ -56,10 +58,10 @@ def test_only_what_the_mark_supported_goes(people: People) -> None:
     camps_ = weekly(4)
     attend(people.volunteer, camps_, people.coordinator)
     with writing():
-        last = attendance.undo(people.volunteer, camps_[3], by=people.coordinator)
+        last = marking.undo(people.volunteer, camps_[3], by=people.coordinator)
     assert not last.badges.revoked
     with writing():
-        second = attendance.undo(people.volunteer, camps_[1], by=people.coordinator)
+        second = marking.undo(people.volunteer, camps_[1], by=people.coordinator)
     assert [badge.name for badge in second.badges.revoked] == ["Certified Volunteer", "On a Roll"]
 
 
@@ -67,21 +69,21 @@ def test_another_role_is_a_correction(people: People) -> None:
     camps_ = weekly(3)
     attend(people.volunteer, camps_, people.coordinator)
     with writing():
-        outcome = attendance.mark_present(people.volunteer, camps_[1], by=people.coordinator, camp_role=CampRole.DOCTOR)
+        outcome = marking.mark_present(people.volunteer, camps_[1], by=people.coordinator, camp_role=CampRole.DOCTOR)
     assert [badge.name for badge in outcome.badges.revoked] == ["Certified Volunteer", "On a Roll"]
-    assert histories.history_of(people.volunteer.id).longest_streak == 2  # skipped, not broken
+    assert history.of_person(people.volunteer.id).longest_streak == 2  # skipped, not broken
 
 
 def test_an_excuse_keeps_the_run(people: People) -> None:
     camps_ = weekly(4)
     attend(people.volunteer, [camps_[0], camps_[1], camps_[3]], people.coordinator)
     with writing():
-        outcome = attendance.excuse(people.volunteer, camps_[2], by=people.coordinator, reason="at a wedding")
+        outcome = marking.excuse(people.volunteer, camps_[2], by=people.coordinator, reason="at a wedding")
     assert [badge.name for badge in outcome.badges.new] == ["On a Roll"]
     assert outcome.attendance is not None
     assert outcome.attendance.reason == "at a wedding"
     with writing():
-        withdrawn = attendance.mark_absent(people.volunteer, camps_[2], by=people.coordinator)
+        withdrawn = marking.mark_absent(people.volunteer, camps_[2], by=people.coordinator)
     assert [badge.name for badge in withdrawn.badges.revoked] == ["On a Roll"]
 
 
@@ -93,7 +95,7 @@ def test_a_forgotten_camp_takes_nothing_away_even_at_the_next_correction(people:
     extra, _missed = factories.camp(9, "Long ago"), factories.camp(6, "Missed")
     attend(people.volunteer, [extra], people.coordinator)
     with writing():
-        outcome = attendance.undo(people.volunteer, extra, by=people.coordinator)
+        outcome = marking.undo(people.volunteer, extra, by=people.coordinator)
     assert not outcome.badges.revoked
     assert "On a Roll" in badge_names(people.volunteer)
 
@@ -107,11 +109,11 @@ def test_a_cancelled_camp_may_add_a_badge_and_takes_none(people: People) -> None
     assert "On a Roll" in badge_names(people.volunteer)
     assert award_of(people, "On a Roll").camp_id == camps_[3].id
     assert badge_names(people.other) == ["First Step"]
-    assert histories.history_of(people.other.id).visits == []
+    assert history.of_person(people.other.id).visits == []
     with writing():
         calendar.reinstate_camp(camps_[2])
     assert "On a Roll" in badge_names(people.volunteer)
-    assert len(histories.history_of(people.other.id).visits) == 1
+    assert len(history.of_person(people.other.id).visits) == 1
 
 
 def test_an_award_names_the_camp_that_completes_it_also_after_a_correction(people: People) -> None:
@@ -119,7 +121,7 @@ def test_an_award_names_the_camp_that_completes_it_also_after_a_correction(peopl
     attend(people.volunteer, camps_, people.coordinator)
     assert award_of(people, "First Step").camp_id == camps_[0].id
     with writing():
-        attendance.undo(people.volunteer, camps_[0], by=people.coordinator)
+        marking.undo(people.volunteer, camps_[0], by=people.coordinator)
     assert award_of(people, "First Step").camp_id == camps_[1].id
 
 
@@ -129,25 +131,25 @@ def test_a_future_or_cancelled_camp_cannot_be_marked(people: People) -> None:
         calendar.cancel_camp(cancelled)
     for camp, said in ((future, "has not been held yet"), (cancelled, "was cancelled")):
         with pytest.raises(ConflictError, match=said), writing():
-            attendance.mark_present(people.volunteer, camp, by=people.coordinator)
+            marking.mark_present(people.volunteer, camp, by=people.coordinator)
         assert factories.row_of(camp, people.volunteer).attendance is None
 
 
 def test_somebody_inactive_cannot_be_marked(people: People) -> None:
     (camp,) = weekly(1)
     with pytest.raises(ConflictError, match="switched off"), writing():
-        attendance.mark_present(people.stranger, camp, by=people.coordinator)
+        marking.mark_present(people.stranger, camp, by=people.coordinator)
 
 
 def test_undo_leaves_who_signed_up_expected_and_takes_a_walk_in_off_the_list(people: People) -> None:
     (camp,) = weekly(1)
     with writing():
-        attendance.sign_up(people.volunteer, camp)
+        marking.sign_up(people.volunteer, camp)
     attend(people.volunteer, [camp], people.coordinator)
     attend(people.other, [camp], people.coordinator)
     with writing():
-        signed_up = attendance.undo(people.volunteer, camp, by=people.coordinator)
-        walk_in = attendance.undo(people.other, camp, by=people.coordinator)
+        signed_up = marking.undo(people.volunteer, camp, by=people.coordinator)
+        walk_in = marking.undo(people.other, camp, by=people.coordinator)
     assert signed_up.attendance is not None
     assert signed_up.attendance.state is State.EXPECTED
     assert walk_in.attendance is None
@@ -156,9 +158,9 @@ def test_undo_leaves_who_signed_up_expected_and_takes_a_walk_in_off_the_list(peo
 def test_the_role_signed_up_in_stands_unless_another_is_given(people: People) -> None:
     (camp,) = weekly(1)
     with writing():
-        attendance.sign_up(people.volunteer, camp, CampRole.DOCTOR)
+        marking.sign_up(people.volunteer, camp, CampRole.DOCTOR)
     with writing():
-        outcome = attendance.mark_present(people.volunteer, camp, by=people.coordinator)
+        outcome = marking.mark_present(people.volunteer, camp, by=people.coordinator)
     assert outcome.attendance is not None
     assert outcome.attendance.camp_role is CampRole.DOCTOR
     assert outcome.badges.new == []
@@ -167,10 +169,10 @@ def test_the_role_signed_up_in_stands_unless_another_is_given(people: People) ->
 def test_an_undo_brings_back_the_role_signed_up_in(people: People) -> None:
     (camp,) = weekly(1)
     with writing():
-        attendance.sign_up(people.volunteer, camp)
+        marking.sign_up(people.volunteer, camp)
     attend(people.volunteer, [camp], people.coordinator, CampRole.DOCTOR)
     with writing():
-        attendance.undo(people.volunteer, camp, by=people.coordinator)
+        marking.undo(people.volunteer, camp, by=people.coordinator)
     attend(people.volunteer, [camp], people.coordinator)
     assert badge_names(people.volunteer) == ["First Step"]
 
@@ -179,18 +181,18 @@ def test_nobody_leaves_a_camp_of_the_past(people: People) -> None:
     camp = factories.camp(1)
     attend(people.volunteer, [camp], people.coordinator)
     with pytest.raises(ConflictError, match="is over"), writing():
-        attendance.check_out(people.volunteer, camp)
+        marking.check_out(people.volunteer, camp)
 
 
 def test_leaving_is_recorded_once_and_only_of_somebody_present(people: People) -> None:
     (camp,) = weekly(1)
     with pytest.raises(ConflictError, match="not marked present"), writing():
-        attendance.check_out(people.volunteer, camp)
+        marking.check_out(people.volunteer, camp)
     attend(people.volunteer, [camp], people.coordinator)
     with writing():
-        attendance.check_out(people.volunteer, camp)
+        marking.check_out(people.volunteer, camp)
     with clock.stopped_at(SUNDAY + timedelta(hours=2)), writing():
-        again = attendance.check_out(people.volunteer, camp)
+        again = marking.check_out(people.volunteer, camp)
     assert again.attendance is not None
     assert again.attendance.left_at == SUNDAY
 
@@ -206,7 +208,7 @@ def test_streaks_are_of_one_site_and_dates_local_to_it(people: People) -> None:
     assert camps.camps_of_today() == [here]
     attend(people.volunteer, [*weekly(3, "Village")[:2], here], people.coordinator)
     with pytest.raises(ConflictError), writing():
-        attendance.mark_present(people.volunteer, there, by=people.coordinator)
+        marking.mark_present(people.volunteer, there, by=people.coordinator)
     with clock.stopped_at(SUNDAY + timedelta(days=1)):
         attend(people.volunteer, [there], people.coordinator)
-        assert histories.history_of(people.volunteer.id).longest_streak == 3
+        assert history.of_person(people.volunteer.id).longest_streak == 3

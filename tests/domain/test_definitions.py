@@ -9,11 +9,14 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, backfill, change, held, named, weekly
 from webapp.database import db, writing
-from webapp.domain import attendance, badges, calendar, definitions, histories, settling
+from webapp.domain import calendar
+from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Entry
-from webapp.domain.badges import Asked, Award, Badge, Criteria, Definition
-from webapp.domain.definitions import ARTWORK, ChangedMeanwhileError, Draft
+from webapp.domain.badges import awards, definitions, history, progress
+from webapp.domain.badges.definitions import ARTWORK, ChangedMeanwhileError, Draft
 from webapp.domain.errors import InvalidError
+from webapp.domain.evaluation import verify
+from webapp.domain.models.badge import Award, Badge, BadgeVersion, Requirement
 
 GOOD = Draft(
     "Rain or Shine", "Awarded for 7 camps in a row", "consecutive_visits", "7", "petals", "gold", "green", "sun"
@@ -39,13 +42,13 @@ def actions() -> list[Action]:
     return list(db.session.scalars(select(Entry.action).where(about).order_by(Entry.at, Entry.id)))
 
 
-def versions(badge: Badge) -> list[tuple[int, Asked]]:
-    return [(each.version, each.asked) for each in definitions.versions_of(badge)]
+def versions(badge: Badge) -> list[tuple[int, Requirement]]:
+    return [(each.version, each.requirement) for each in definitions.versions_of(badge)]
 
 
 def differences() -> list[str]:
     with writing():
-        return list(settling.differences())
+        return list(verify.differences())
 
 
 def test_a_new_badge_comes_last_with_its_first_definition(people: People) -> None:
@@ -53,8 +56,8 @@ def test_a_new_badge_comes_last_with_its_first_definition(people: People) -> Non
         badge = definitions.add(GOOD)
     assert Draft.of(badge) == GOOD
     assert (badge.position, badge.version, badge.is_active) == (10, 1, True)
-    assert versions(badge) == [(1, Asked(Criteria.CONSECUTIVE_VISITS, 7))]
-    assert [each.name for each in badges.definitions()][5:7] == ["Rain or Shine", "Century Contributor"]
+    assert versions(badge) == [(1, Requirement("consecutive_visits", 7))]
+    assert [each.name for each in awards.definitions()][5:7] == ["Rain or Shine", "Century Contributor"]
     assert actions() == [Action.BADGE_ADDED]
 
 
@@ -75,20 +78,20 @@ def test_what_is_wrong_is_said_by_field_and_nothing_is_stored(wrong: dict[str, s
     seen = definitions.fingerprint(named("On a Roll"))
     with pytest.raises(InvalidError, match=r"\w"), writing():
         definitions.change(named("On a Roll"), draft, seen)
-    assert [badge.name for badge in badges.all_definitions()].count("On a Roll") == 1
-    assert len(badges.all_definitions()) == 9
+    assert [badge.name for badge in awards.all_definitions()].count("On a Roll") == 1
+    assert len(awards.all_definitions()) == 9
     assert actions() == []
 
 
 def test_every_badge_has_the_definition_it_asks_for(people: People) -> None:
     factories.badge()
     change(named("Two Camps"), criteria_value=4)
-    query = select(Badge, Definition).join(
-        Definition, (Definition.badge_id == Badge.id) & (Definition.version == Badge.version), isouter=True
+    query = select(Badge, BadgeVersion).join(
+        BadgeVersion, (BadgeVersion.badge_id == Badge.id) & (BadgeVersion.version == Badge.version), isouter=True
     )
     for badge, definition in db.session.execute(query):
         assert definition is not None, badge.name
-        assert definition.asked == badge.asked
+        assert definition.requirement == badge.requirement
 
 
 def test_words_and_medal_change_without_a_new_version(people: People) -> None:
@@ -107,9 +110,9 @@ def test_other_criteria_make_a_new_version(people: People) -> None:
     change(badge, criteria_value=4)
     change(badge, criteria_type="visits")
     assert versions(badge) == [
-        (3, Asked(Criteria.VISITS, 4)),
-        (2, Asked(Criteria.CONSECUTIVE_VISITS, 4)),
-        (1, Asked(Criteria.CONSECUTIVE_VISITS, 3)),
+        (3, Requirement("visits", 4)),
+        (2, Requirement("consecutive_visits", 4)),
+        (1, Requirement("consecutive_visits", 3)),
     ]
 
 
@@ -129,24 +132,24 @@ def test_a_raised_threshold_takes_nothing_away_and_its_awards_keep_theirs(people
     change(badge, criteria_value=4)
     backfill(badge, people.admin)
     assert "Certified Volunteer" in held(people.volunteer)
-    assert badges.older_of(people.volunteer.id) == {badge.id: Asked(Criteria.VISITS, 3)}
+    assert awards.older_of(people.volunteer.id) == {badge.id: Requirement("visits", 3)}
     assert differences() == []
     # One of the three undone and set again: judged by what was asked when it was earned.
     with writing():
-        undone = attendance.undo(people.volunteer, camps[2], by=people.coordinator)
+        undone = marking.undo(people.volunteer, camps[2], by=people.coordinator)
     assert badge.name in [each.name for each in undone.badges.revoked]
     assert differences() == []
     with writing():
-        again = attendance.mark_present(people.volunteer, camps[2], by=people.coordinator)
+        again = marking.mark_present(people.volunteer, camps[2], by=people.coordinator)
     assert not again.badges.new
     assert badge.name in [each.name for each in again.badges.returned]
-    assert badges.older_of(people.volunteer.id) == {badge.id: Asked(Criteria.VISITS, 3)}
+    assert awards.older_of(people.volunteer.id) == {badge.id: Requirement("visits", 3)}
     # Who was not there yet needs four.
     attend(people.other, camps[:3], people.coordinator)
     assert "Certified Volunteer" not in held(people.other)
     attend(people.other, camps[3:], people.coordinator)
     assert "Certified Volunteer" in held(people.other)
-    assert badges.older_of(people.other.id) == {}
+    assert awards.older_of(people.other.id) == {}
     assert differences() == []
 
 
@@ -160,14 +163,14 @@ def test_a_lowered_threshold_reaches_more_and_leaves_the_old_awards(people: Peop
     assert differences() == []
     award = db.session.get_one(Award, (people.other.id, badge.id))
     assert (award.camp_id, award.earned_at, award.version) == (camps[1].id, camps[1].starts_at, 2)
-    assert badges.older_of(people.volunteer.id) == {badge.id: Asked(Criteria.VISITS, 3)}
+    assert awards.older_of(people.volunteer.id) == {badge.id: Requirement("visits", 3)}
     # Two are enough now, also for who earned it with three: taken back by their own, back by what is asked now.
     with writing():
-        attendance.undo(people.volunteer, camps[2], by=people.coordinator)
+        marking.undo(people.volunteer, camps[2], by=people.coordinator)
     with writing():
-        attendance.evaluate(people.volunteer)
+        marking.evaluate(people.volunteer)
     assert "Certified Volunteer" in held(people.volunteer)
-    assert badges.older_of(people.volunteer.id) == {}
+    assert awards.older_of(people.volunteer.id) == {}
     assert differences() == []
 
 
@@ -180,9 +183,9 @@ def test_a_retired_badge_stays_is_awarded_no_more_and_is_not_to_come(people: Peo
         assert not definitions.retire(badge)
     attend(people.other, camps[:1], people.coordinator)
     assert (held(people.volunteer), held(people.other)) == ({"First Step"}, set())
-    progress = badges.progress_of(histories.history_of(people.other.id), ())
-    assert "First Step" not in [each.badge.name for each in progress]
-    following = badges.next_of(progress)
+    steps = progress.progress_of(history.of_person(people.other.id), ())
+    assert "First Step" not in [each.badge.name for each in steps]
+    following = progress.next_of(steps)
     assert following
     assert following.badge.name == "Certified Volunteer"
     backfill(badge, people.admin)
@@ -190,10 +193,10 @@ def test_a_retired_badge_stays_is_awarded_no_more_and_is_not_to_come(people: Peo
     assert differences() == []
     # Undone and done again: it was theirs.
     with writing():
-        undone = attendance.undo(people.volunteer, camps[0], by=people.coordinator)
+        undone = marking.undo(people.volunteer, camps[0], by=people.coordinator)
     assert [each.name for each in undone.badges.revoked] == ["First Step"]
     with writing():
-        again = attendance.mark_present(people.volunteer, camps[1], by=people.coordinator)
+        again = marking.mark_present(people.volunteer, camps[1], by=people.coordinator)
     assert [each.name for each in again.badges.returned] == ["First Step"]
     with writing():
         assert definitions.reinstate(badge)
@@ -203,30 +206,30 @@ def test_a_retired_badge_stays_is_awarded_no_more_and_is_not_to_come(people: Peo
     assert actions().count(Action.BADGE_RETIRED) == actions().count(Action.BADGE_REINSTATED) == 1
 
 
-def test_settling_many_gives_back_by_the_old_definition_too(people: People) -> None:
-    """As settling one does: a cancelled camp and its return are settled in SQL."""
+def test_bulk_evaluation_gives_back_by_the_old_definition_too(people: People) -> None:
+    """As that of one person does: a cancelled camp and its return are evaluated in bulk."""
     badge, camps = named("Certified Volunteer"), weekly(3)
     attend(people.volunteer, camps, people.coordinator)
     change(badge, criteria_value=5)
     with writing():
         calendar.cancel_camp(camps[1])
     with writing():
-        attendance.undo(people.volunteer, camps[0], by=people.coordinator)
+        marking.undo(people.volunteer, camps[0], by=people.coordinator)
     assert "Certified Volunteer" in held(people.volunteer)  # the calendar took nothing, and the mark did not carry it
     with writing():
         calendar.reinstate_camp(camps[1])
     with writing():
-        attendance.mark_present(people.volunteer, camps[0], by=people.coordinator)
+        marking.mark_present(people.volunteer, camps[0], by=people.coordinator)
     with writing():
-        attendance.undo(people.volunteer, camps[0], by=people.coordinator)
+        marking.undo(people.volunteer, camps[0], by=people.coordinator)
     assert "Certified Volunteer" not in held(people.volunteer)
     extra = factories.camp(9, "Found again")
     with writing():
         calendar.cancel_camp(extra)
     assert "Certified Volunteer" not in held(people.volunteer)
     with writing():
-        attendance.mark_present(people.volunteer, camps[0], by=people.coordinator)
-    assert badges.older_of(people.volunteer.id) == {badge.id: Asked(Criteria.VISITS, 3)}
+        marking.mark_present(people.volunteer, camps[0], by=people.coordinator)
+    assert awards.older_of(people.volunteer.id) == {badge.id: Requirement("visits", 3)}
     assert differences() == []
 
 
@@ -237,13 +240,13 @@ def test_a_forecast_says_who_gains_and_who_holds(people: People) -> None:
     crowd = [factories.person(f"Person {number:02}") for number in range(12)]
     for person in crowd:
         attend(person, camps[:1], people.coordinator)
-    new = definitions.forecast(Asked(Criteria.VISITS, 1))
+    new = definitions.forecast(Requirement("visits", 1))
     assert (new.reached, new.gaining, new.held, new.beyond) == (14, 14, 0, 0)
     assert [person.name for person in new.names] == ["Asha Rao", "Imran Pasha", *(each.name for each in crowd[:8])]
-    lowered = definitions.forecast(Asked(Criteria.VISITS, 2), named("Certified Volunteer"))
+    lowered = definitions.forecast(Requirement("visits", 2), named("Certified Volunteer"))
     assert (lowered.reached, lowered.gaining, lowered.held, lowered.beyond) == (2, 1, 1, 0)
     assert [person.name for person in lowered.names] == ["Imran Pasha"]
-    raised = definitions.forecast(Asked(Criteria.CONSECUTIVE_VISITS, 4), named("Certified Volunteer"))
+    raised = definitions.forecast(Requirement("consecutive_visits", 4), named("Certified Volunteer"))
     assert (raised.reached, raised.gaining, raised.held, raised.beyond) == (0, 0, 1, 1)
     assert raised.names == []
 
@@ -252,7 +255,7 @@ def test_a_forecast_is_what_the_backfill_does(people: People) -> None:
     camps = weekly(4)
     attend(people.volunteer, camps, people.coordinator)
     attend(people.other, camps[1:3], people.coordinator)
-    said = definitions.forecast(Asked(Criteria.CONSECUTIVE_VISITS, 2))
+    said = definitions.forecast(Requirement("consecutive_visits", 2))
     badge = factories.badge("Two Running", 2, in_a_row=True)
     job = backfill(badge, people.admin)
     assert job.found == {"new_badges": said.gaining} == {"new_badges": 2}
@@ -265,10 +268,10 @@ def test_what_today_asks_for_keeps_an_award_that_its_own_definition_would_not(pe
     change(badge, criteria_value=2)
     for camp, stands in ((camps[2], True), (camps[1], False)):
         with writing():
-            attendance.undo(people.volunteer, camp, by=people.coordinator)
+            marking.undo(people.volunteer, camp, by=people.coordinator)
         assert ("Certified Volunteer" in held(people.volunteer)) is stands
-        assert badges.older_of(people.volunteer.id) == {}
+        assert awards.older_of(people.volunteer.id) == {}
         assert differences() == []
         if stands:
-            (award,) = [each for each in badges.awards_of(people.volunteer.id) if each.badge_id == badge.id]
+            (award,) = [each for each in awards.of_person(people.volunteer.id) if each.badge_id == badge.id]
             assert award.camp_id == camps[1].id

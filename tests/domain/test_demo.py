@@ -7,11 +7,12 @@ from tests import factories
 from tests.conftest import SUNDAY
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import camps, credentials, demo, leaderboard, rolls
+from webapp.domain import camps, credentials, demo, rolls
 from webapp.domain.accounts import Person, Role, by_book_no
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
-from webapp.domain.records import State
+from webapp.domain.leaderboard import boards
+from webapp.domain.models.attendance import State
 
 
 def seed(*, clear: bool = False, erase_real_data: bool = False) -> str:
@@ -20,7 +21,8 @@ def seed(*, clear: bool = False, erase_real_data: bool = False) -> str:
 
 
 def picture() -> list[tuple[int, str, int, int]]:
-    return [(line.rank, line.person.name, line.visits, line.longest_streak) for line in leaderboard.lines(limit=100)]
+    lines = boards.lines(factories.board(), limit=100)
+    return [(line.rank, line.person.name, line.visits, line.longest_streak) for line in lines]
 
 
 def test_a_year_of_camps_sixty_people_and_one_camp_today() -> None:

@@ -13,10 +13,11 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, badge_names, weekly
 from webapp.database import db, writing
-from webapp.domain import attendance, badges, histories
 from webapp.domain.accounts import Person
-from webapp.domain.badges import Award
+from webapp.domain.attendance import marking
+from webapp.domain.badges import awards, history
 from webapp.domain.camps import Camp
+from webapp.domain.models.badge import Award
 
 Token = Callable[[Person], dict[str, str]]
 
@@ -24,7 +25,7 @@ Token = Callable[[Person], dict[str, str]]
 def test_no_visits_no_badges(people: People) -> None:
     weekly(3)
     assert badge_names(people.volunteer) == []
-    assert attendance.evaluate(people.volunteer).new == []
+    assert marking.evaluate(people.volunteer).new == []
 
 
 def test_one_visit_gives_first_step(people: People) -> None:
@@ -37,12 +38,12 @@ def test_three_at_once_give_several_badges(people: People) -> None:
     camps = [*weekly(2), factories.camp(0, "Evening camp")]
     attend(people.volunteer, camps[:2], people.coordinator)
     with writing():
-        outcome = attendance.mark_present(people.volunteer, camps[2], by=people.coordinator)
+        outcome = marking.mark_present(people.volunteer, camps[2], by=people.coordinator)
     assert [badge.name for badge in outcome.badges.new] == ["Certified Volunteer"]
 
     attend(people.other, weekly(3, "Another camp")[:2], people.coordinator)
     with writing():
-        third = attendance.mark_present(people.other, camps[1], by=people.coordinator)
+        third = marking.mark_present(people.other, camps[1], by=people.coordinator)
     assert [badge.name for badge in third.badges.new] == ["Certified Volunteer", "On a Roll"]
 
 
@@ -55,16 +56,16 @@ def test_a_missed_camp_breaks_the_run(people: People) -> None:
     camps = weekly(4)
     attend(people.volunteer, [camps[0], camps[1], camps[3]], people.coordinator)
     assert badge_names(people.volunteer) == ["First Step", "Certified Volunteer"]
-    assert histories.history_of(people.volunteer.id).longest_streak == 2
+    assert history.of_person(people.volunteer.id).longest_streak == 2
 
 
 def test_an_earned_badge_is_not_given_again(people: People) -> None:
     (camp,) = weekly(1)
     attend(people.volunteer, [camp], people.coordinator)
     with writing():
-        again = attendance.mark_present(people.volunteer, camp, by=people.coordinator)
+        again = marking.mark_present(people.volunteer, camp, by=people.coordinator)
     with writing():
-        evaluated = attendance.evaluate(people.volunteer)
+        evaluated = marking.evaluate(people.volunteer)
     assert not again.badges
     assert not evaluated
     assert db.session.scalar(select(func.count()).select_from(Award)) == 1
@@ -73,9 +74,9 @@ def test_an_earned_badge_is_not_given_again(people: People) -> None:
 def test_sign_up_awards_nothing(people: People) -> None:
     (camp,) = weekly(1)
     with writing():
-        outcome = attendance.sign_up(people.volunteer, camp)
+        outcome = marking.sign_up(people.volunteer, camp)
     with writing():
-        evaluated = attendance.evaluate(people.volunteer)
+        evaluated = marking.evaluate(people.volunteer)
     assert not outcome.badges
     assert not evaluated
     assert badge_names(people.volunteer) == []
@@ -85,7 +86,7 @@ def test_a_mark_awards_in_its_own_transaction(people: People) -> None:
     """Taken back, the mark takes the award with it: neither is there without the other."""
     (camp,) = weekly(1)
     with pytest.raises(RuntimeError), writing():
-        outcome = attendance.mark_present(people.volunteer, camp, by=people.coordinator)
+        outcome = marking.mark_present(people.volunteer, camp, by=people.coordinator)
         assert [badge.name for badge in outcome.badges.new] == ["First Step"]
         raise RuntimeError("the lights went out")
     assert badge_names(people.volunteer) == []
@@ -122,28 +123,28 @@ def test_concurrent_evaluation_loses_nothing_and_duplicates_nothing(app: Flask, 
     db.session.commit()
 
     def mark(camp: Camp) -> Callable[[], Any]:
-        return lambda: attendance.mark_present(people.volunteer, camp, by=people.coordinator)
+        return lambda: marking.mark_present(people.volunteer, camp, by=people.coordinator)
 
     def evaluate() -> Any:
-        return attendance.evaluate(people.volunteer)
+        return marking.evaluate(people.volunteer)
 
     failures = together(app, [*(mark(camp) for camp in camps for _ in range(2)), evaluate, evaluate])
     assert failures == []
     assert badge_names(people.volunteer) == ["First Step", "Certified Volunteer", "On a Roll"]
-    assert len(badges.awards_of(people.volunteer.id)) == 3
-    assert len(histories.history_of(people.volunteer.id).visits) == 4
+    assert len(awards.of_person(people.volunteer.id)) == 3
+    assert len(history.of_person(people.volunteer.id).visits) == 4
 
 
 def test_undo_and_mark_at_once_end_in_one_of_the_two(app: Flask, people: People) -> None:
     (camp,) = weekly(1)
     attend(people.volunteer, [camp], people.coordinator)
     jobs: list[Callable[[], Any]] = [
-        lambda: attendance.undo(people.volunteer, camp, by=people.coordinator),
-        lambda: attendance.mark_present(people.volunteer, camp, by=people.admin),
+        lambda: marking.undo(people.volunteer, camp, by=people.coordinator),
+        lambda: marking.mark_present(people.volunteer, camp, by=people.admin),
     ]
     assert together(app, jobs * 3) == []
     db.session.commit()
-    present = len(histories.history_of(people.volunteer.id).visits) == 1
+    present = len(history.of_person(people.volunteer.id).visits) == 1
     assert badge_names(people.volunteer) == (["First Step"] if present else [])
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from webapp.domain.errors import InvalidError
 from webapp.domain.history_file import Entry, Problem, Reader
-from webapp.domain.records import CampRole, State
+from webapp.domain.models.attendance import CampRole, State
 
 HEADER = ("name", "book_no", "camp", "camp_date")
 # What may stand in a cell, quotes and separators above all; an apostrophe is :mod:`tests.domain.test_cells`'s.

@@ -12,13 +12,14 @@ from tests.conftest import SUNDAY, People
 from tests.factories import badge_names
 from webapp import clock, worker
 from webapp.database import db, writing
-from webapp.domain import accounts, calendar, camps, history_file, import_jobs, imports, jobs, settling, uploads
+from webapp.domain import accounts, calendar, camps, history_file, import_jobs, imports, jobs, uploads
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Entry
 from webapp.domain.camps import Camp, Site
 from webapp.domain.errors import ConflictError
+from webapp.domain.evaluation import verify
 from webapp.domain.jobs import Job, Status, Upload
-from webapp.domain.records import Attendance
+from webapp.domain.models.attendance import Attendance
 from webapp.domain.uploads import FileRefused, Sieve, UploadProblem, UploadRow
 
 HEADER = "book_no,name,site,camp,camp_date,camp_role,attended"
@@ -92,7 +93,7 @@ def reasons(job: Job) -> dict[int, str]:
 
 
 def agrees() -> bool:
-    return list(settling.differences()) == []
+    return list(verify.differences()) == []
 
 
 # --- the same state as an import in one transaction ----------------------------------------------

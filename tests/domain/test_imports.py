@@ -9,12 +9,13 @@ from tests import factories
 from tests.conftest import SUNDAY, People
 from tests.factories import badge_names
 from webapp.database import db, writing
-from webapp.domain import accounts, badges, calendar, camps, histories, history_file, imports
+from webapp.domain import accounts, calendar, camps, history_file, imports
 from webapp.domain.accounts import Person
+from webapp.domain.badges import awards, history
 from webapp.domain.camps import Camp, Site
 from webapp.domain.errors import InvalidError
 from webapp.domain.imports import ImportRefused, Report
-from webapp.domain.records import Attendance, State
+from webapp.domain.models.attendance import Attendance, State
 
 HEADER = "book_no,name,site,camp,camp_date,camp_role,attended"
 
@@ -37,7 +38,7 @@ def stored() -> list[int]:
     return [db.session.scalar(select(func.count()).select_from(table)) or 0 for table in tables]
 
 
-def test_sites_camps_and_people_are_created_and_badges_settled(tmp_path: Path) -> None:
+def test_sites_camps_and_people_are_created_and_badges_awarded(tmp_path: Path) -> None:
     file = put(
         tmp_path,
         "7,Asha Rao,Hosur,Camp,2026-04-05,volunteer,yes",
@@ -51,7 +52,7 @@ def test_sites_camps_and_people_are_created_and_badges_settled(tmp_path: Path) -
     assert asha is not None
     assert (asha.name, asha.password_hash) == ("Asha Rao", None)
     assert badge_names(asha) == ["First Step"]
-    (award,) = badges.awards_of(asha.id)
+    (award,) = awards.of_person(asha.id)
     assert award.camp.camp_date.isoformat() == "2026-03-29"
     assert award.earned_at == award.camp.starts_at
 
@@ -69,7 +70,7 @@ def test_columns_in_any_order_and_optional_ones_missing(tmp_path: Path) -> None:
     run(put(tmp_path, "2026-04-05,Camp,Asha Rao,7", header="camp_date,camp,name,book_no"))
     asha = accounts.by_book_no(7)
     assert asha is not None
-    assert len(histories.history_of(asha.id).visits) == 1
+    assert len(history.of_person(asha.id).visits) == 1
     assert db.session.scalars(select(Camp)).one().site == camps.default_site()
 
 
@@ -177,7 +178,7 @@ def test_an_older_part_imported_later_moves_the_completing_camps(tmp_path: Path)
     run(put(tmp_path, "7,Asha,,Camp,2026-03-29,,yes"))
     asha = accounts.by_book_no(7)
     assert asha is not None
-    (award,) = badges.awards_of(asha.id)
+    (award,) = awards.of_person(asha.id)
     assert award.camp.camp_date.isoformat() == "2026-03-29"
 
 

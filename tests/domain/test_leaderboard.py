@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from itertools import product
 from random import Random
 from uuid import UUID
 
@@ -14,12 +13,16 @@ from tests.conftest import SUNDAY, People
 from tests.domain.plain_boards import PlainBoards, PlainLine
 from tests.factories import attend, weekly
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, calendar, leaderboard, settling
+from webapp.domain import accounts, calendar
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import marking
 from webapp.domain.camps import Site
-from webapp.domain.leaderboard import Line
-from webapp.domain.records import CampRole
-from webapp.domain.standings import ALL_TIME, EVERYWHERE, RECENT, Board, Measure
+from webapp.domain.evaluation import verify
+from webapp.domain.leaderboard import boards
+from webapp.domain.leaderboard.boards import Line
+from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, RECENT, Key
+from webapp.domain.models.attendance import CampRole
+from webapp.domain.models.board import Board
 
 
 def plainly(lines: Sequence[Line]) -> list[PlainLine]:
@@ -28,10 +31,10 @@ def plainly(lines: Sequence[Line]) -> list[PlainLine]:
     ]
 
 
-def pages(board: Board, measure: Measure, size: int) -> list[PlainLine]:
+def pages(board: Board, size: int) -> list[PlainLine]:
     """A whole board, read page by page until one is empty."""
     read: list[PlainLine] = []
-    while page := plainly(leaderboard.lines(board, measure, offset=len(read), limit=size)):
+    while page := plainly(boards.lines(board, offset=len(read), limit=size)):
         read += page
     return read
 
@@ -39,18 +42,20 @@ def pages(board: Board, measure: Measure, size: int) -> list[PlainLine]:
 def compare(size: int) -> None:
     """All boards and orders, page by page; who stands where; how many they are."""
     plain, chance = PlainBoards(), Random(size)
-    for board, measure in product(plain.boards(), Measure):
-        expected = plain.lines(board, measure)
-        assert pages(board, measure, size) == expected, (board, measure)
-        assert leaderboard.size(board) == len(expected)
+    for key in plain.boards():
+        expected, board = plain.lines(key), factories.board(key)
+        assert pages(board, size) == expected, key
+        assert board.size == len(expected)
         places = {line.book_no: place for place, line in enumerate(expected)}
         for person in chance.sample(list(plain.people.values()), min(3, len(plain.people))):
             place = places.get(person.book_no)
-            assert leaderboard.place_of(person, board, measure) == place
-            near = [] if place is None else expected[max(0, place - leaderboard.NEIGHBOURS) :][: min(place, 3) + 4]
-            assert plainly(leaderboard.neighbourhood(person, board, measure)) == near
-    years = {board.period for board in plain.boards() if board.period > RECENT and plain.lines(board, Measure.VISITS)}
-    assert list(leaderboard.years()) == sorted(years, reverse=True)
+            assert boards.place_of(person, board) == (None if place is None else place + 1)
+            near = [] if place is None else expected[max(0, place - boards.NEIGHBOURS) :][: min(place, 3) + 4]
+            assert plainly(boards.neighbourhood(person, board)) == near
+    years = {key.period for key in plain.boards() if key.period > RECENT and plain.lines(key)}
+    held = {day.year for days in plain.calendar.values() for day in days}
+    assert boards.years() == sorted(held, reverse=True)
+    assert years <= held
 
 
 def test_equal_visits_share_a_rank_and_stand_by_name(people: People) -> None:
@@ -60,7 +65,8 @@ def test_equal_visits_share_a_rank_and_stand_by_name(people: People) -> None:
     attend(zoe, camps[:2], people.coordinator)
     attend(bala, camps[1:], people.coordinator)
     attend(people.coordinator, camps, people.admin)
-    lines = leaderboard.lines()
+    board = factories.board()
+    lines = boards.lines(board)
     assert [(line.rank, line.person.name, line.visits, line.longest_streak) for line in lines] == [
         (1, "Asha Rao", 3, 3),
         (2, "Bala Iyer", 2, 2),
@@ -68,18 +74,19 @@ def test_equal_visits_share_a_rank_and_stand_by_name(people: People) -> None:
         (4, "Imran Pasha", 0, 0),
     ]
     assert [badge.name for badge in lines[0].badges] == ["First Step", "Certified Volunteer", "On a Roll"]
-    assert leaderboard.size() == 4
+    assert board.size == 4
 
 
 def test_a_rank_holds_across_slices(people: People) -> None:
-    whole = leaderboard.lines()
-    assert [leaderboard.lines(offset=place, limit=1)[0] for place in range(len(whole))] == whole
-    assert [exported.line for exported in leaderboard.export()] == whole
+    board = factories.board()
+    whole = boards.lines(board)
+    assert [boards.lines(board, offset=place, limit=1)[0] for place in range(len(whole))] == whole
+    assert [exported.line for exported in boards.export(board)] == whole
 
 
 def test_only_active_volunteers(people: People) -> None:
     factories.person("Another Admin", role=Role.ADMIN)
-    assert {line.person.name for line in leaderboard.lines()} == {"Asha Rao", "Imran Pasha"}
+    assert {line.person.name for line in boards.lines(factories.board())} == {"Asha Rao", "Imran Pasha"}
 
 
 def random_life(seed: int, number: int = 12, camps: int = 20) -> list[Person]:
@@ -106,13 +113,13 @@ def random_life(seed: int, number: int = 12, camps: int = 20) -> list[Person]:
             with writing():
                 match chance.randrange(8):
                     case 0:
-                        attendance.excuse(person, camp, by=by)
+                        marking.excuse(person, camp, by=by)
                     case 1:
-                        attendance.mark_present(person, camp, by=by, camp_role=CampRole.DOCTOR)
+                        marking.mark_present(person, camp, by=by, camp_role=CampRole.DOCTOR)
                     case 2:
-                        attendance.sign_up(person, camp)
+                        marking.sign_up(person, camp)
                     case _:
-                        attendance.mark_present(person, camp, by=by)
+                        marking.mark_present(person, camp, by=by)
     with writing():
         accounts.opt_out(people[0])
         accounts.deactivate(people[1])
@@ -132,17 +139,20 @@ def test_few_people(app: Flask, number: int) -> None:
     for place in range(number):
         attend(factories.person(f"Person {place}"), camps[place:], by)
     compare(2)
-    assert leaderboard.size() == number
-    assert leaderboard.neighbourhood(by) == []
+    board = factories.board()
+    assert board.size == number
+    assert boards.neighbourhood(by, board) == []
 
 
 def test_pages_that_are_not_there(people: People) -> None:
-    assert leaderboard.lines(offset=2) == []
-    assert leaderboard.lines(offset=10**6) == []
-    assert leaderboard.lines(Board(EVERYWHERE, 1999)) == []
-    assert leaderboard.lines(Board(UUID(int=7), ALL_TIME)) == []
-    assert leaderboard.place_of(people.volunteer, Board(EVERYWHERE, 1999)) is None
-    assert leaderboard.years() == []
+    board = factories.board()
+    assert boards.lines(board, offset=2) == []
+    assert boards.lines(board, offset=10**6) == []
+    empty = factories.board(Key(EVERYWHERE, 1999))
+    assert boards.lines(empty) == []
+    assert boards.lines(factories.board(Key(UUID(int=7), ALL_TIME))) == []
+    assert boards.place_of(people.volunteer, empty) is None
+    assert list(boards.years()) == []
 
 
 def test_whoever_opts_out_twice_is_counted_out_once(people: People) -> None:
@@ -150,7 +160,7 @@ def test_whoever_opts_out_twice_is_counted_out_once(people: People) -> None:
     for out in (True, True, False, False):
         with writing():
             accounts.opt_out(asha, out)
-        assert leaderboard.size() == (1 if out else 2)
+        assert factories.board().size == (1 if out else 2)
 
 
 def test_who_opts_out_with_an_old_page_is_taken_as_they_are_now(people: People) -> None:
@@ -163,9 +173,9 @@ def test_who_opts_out_with_an_old_page_is_taken_as_they_are_now(people: People) 
     assert asha.is_active
     with writing():
         accounts.opt_out(asha, False)
-    assert [line.person.name for line in leaderboard.lines()] == ["Imran Pasha"]
+    assert [line.person.name for line in boards.lines(factories.board())] == ["Imran Pasha"]
     with writing():
-        assert list(settling.differences()) == []
+        assert list(verify.differences()) == []
 
 
 def test_sites_and_dates_of_the_year(app: Flask) -> None:
@@ -177,7 +187,7 @@ def test_sites_and_dates_of_the_year(app: Flask) -> None:
     attend(asha, [factories.camp(at=queens, on=date(2025, 1, 5))], by)
 
     def figures(site: Site | None, period: int) -> tuple[int, int, list[str]]:
-        (line,) = leaderboard.lines(Board(site.id if site else EVERYWHERE, period))
+        (line,) = boards.lines(factories.board(Key(site.id if site else EVERYWHERE, period)))
         return line.visits, line.longest_streak, [badge.name for badge in line.badges]
 
     third = ["Certified Volunteer"]
@@ -187,5 +197,5 @@ def test_sites_and_dates_of_the_year(app: Flask) -> None:
     assert figures(hosur, ALL_TIME)[:2] == (2, 2)
     assert figures(hosur, 2025)[:2] == (1, 1)
     assert figures(queens, 2025)[:2] == (1, 1)
-    assert leaderboard.lines(Board(queens.id, 2024)) == []
+    assert boards.lines(factories.board(Key(queens.id, 2024))) == []
     compare(2)

@@ -16,10 +16,11 @@ from tests.conftest import People
 from tests.serving import SECRET, until
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import accounts, jobs, people_file, settling
+from webapp.domain import accounts, jobs, people_file
 from webapp.domain.accounts import Person, Role
 from webapp.domain.audit import Action, Entry
 from webapp.domain.errors import ConflictError, InvalidError
+from webapp.domain.evaluation import verify
 from webapp.domain.jobs import Job, Status, Upload
 from webapp.domain.people_file import LARGEST_FILE, preview
 
@@ -141,7 +142,7 @@ def test_the_job_adds_everybody_some_at_a_time_and_keeps_no_file(app: Flask, peo
     assert known.name == "Came Meanwhile"
     told = db.session.scalars(select(Entry).where(Entry.action == Action.PEOPLE_IMPORTED)).one()
     assert (told.by_id, told.job_id, told.facts["new_people"]) == (people.admin.id, job.id, 449)
-    assert list(settling.differences()) == []
+    assert list(verify.differences()) == []
 
 
 def test_bad_lines_are_left_out_only_if_that_is_wished(app: Flask, people: People, context: None) -> None:
@@ -203,4 +204,4 @@ def test_killed_in_the_middle_it_goes_on_from_where_it_stood(
     assert found
     assert (found.status, found.found) == (Status.DONE, {"new_people": number, "unchanged": 0, "bad": 0})
     assert imported() == (number, 50, number)
-    assert list(settling.differences()) == []
+    assert list(verify.differences()) == []

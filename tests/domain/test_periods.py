@@ -8,14 +8,17 @@ import pytest
 
 from tests import factories
 from tests.conftest import People
+from tests.domain.plain_boards import PlainBoards
 from tests.factories import attend
 from webapp import clock
-from webapp.database import db, writing
-from webapp.domain import leaderboard, settling
+from webapp.database import writing
 from webapp.domain.accounts import Role
 from webapp.domain.camps import Site, first_of_recent
 from webapp.domain.errors import ConflictError
-from webapp.domain.standings import EVERYWHERE, RECENT, Board
+from webapp.domain.evaluation import verify
+from webapp.domain.leaderboard import boards, snapshots
+from webapp.domain.leaderboard.boards import Line
+from webapp.domain.leaderboard.snapshots import EVERYWHERE, RECENT, Key
 
 
 @pytest.mark.parametrize(
@@ -56,23 +59,23 @@ def at(*when: int) -> Iterator[None]:
         yield
 
 
-def visits(board: Board) -> dict[str, int]:
-    """Who is on a board with how many visits; the board is as long as it says."""
-    lines = leaderboard.lines(board)
-    assert leaderboard.size(board) == len(lines)
+def visits(key: Key) -> dict[str, int]:
+    """Who is on a board with how many visits; the board is as long as it says, and as the plain one."""
+    board = factories.board(key)
+    lines = boards.lines(board)
+    assert board.size == len(lines)
+    plain = [(line.rank, line.book_no, line.visits) for line in PlainBoards().lines(key)]
+    assert [(line.rank, line.person.book_no, line.visits) for line in lines] == plain
     return {line.person.name: line.visits for line in lines}
 
 
 def agrees() -> bool:
     with writing():
-        return list(settling.differences()) == []
+        return list(verify.differences()) == []
 
 
-def keep_up() -> None:
-    with writing():
-        leaderboard.keep_up()
-    assert not leaderboard.is_behind()
-    assert agrees()
+def lines_of(key: Key) -> list[Line]:
+    return boards.lines(factories.board(key))
 
 
 class Two:
@@ -88,9 +91,9 @@ class Two:
     def boards(self, period: int) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
         """Who is on the boards of a period: in India, in America, everywhere."""
         return (
-            visits(Board(self.india.id, period)),
-            visits(Board(self.america.id, period)),
-            visits(Board(EVERYWHERE, period)),
+            visits(Key(self.india.id, period)),
+            visits(Key(self.america.id, period)),
+            visits(Key(EVERYWHERE, period)),
         )
 
     def come(self, site: Site, *days: date) -> None:
@@ -119,7 +122,6 @@ A, B = "Asha Rao", "Bob Smith"
 def test_a_camp_enters_on_its_local_date(two: Two, instant: tuple[int, ...], new_day: date) -> None:
     """At 20:00 UTC the new day has begun in India, and America has nine hours to go."""
     with at(*instant):
-        keep_up()
         assert (two.india.today, two.america.today) == (new_day, new_day - timedelta(1))
         two.come(two.india, new_day)
         with pytest.raises(ConflictError):
@@ -133,11 +135,9 @@ def test_a_camp_enters_on_its_local_date(two: Two, instant: tuple[int, ...], new
         if new_day.day == 1 and new_day.month == 1:
             assert two.boards(new_day.year) == ({A: 1}, {}, {A: 1})
             assert two.boards(new_day.year - 1) == ({}, {B: 1}, {B: 1})
-            assert list(leaderboard.years()) == [new_day.year, new_day.year - 1]
+            assert list(boards.years()) == [new_day.year, new_day.year - 1]
     with clock.stopped_at(instant_of(instant) + timedelta(hours=10)):
         assert two.america.today == new_day
-        assert leaderboard.is_behind() is (first_of_recent(new_day) != first_of_recent(new_day - timedelta(1)))
-        keep_up()
         camp = factories.camp(at=two.america, name="Next day", on=new_day)
         attend(two.bob, [camp], two.by)
         assert agrees()
@@ -169,7 +169,6 @@ def test_a_visit_leaves_when_its_date_comes_round_there(
     america_first: tuple[int, ...],
 ) -> None:
     with clock.stopped_at(datetime(day.year, day.month, day.day, 23, tzinfo=UTC)):
-        keep_up()
         two.come(two.india, day)
         two.come(two.america, day)
         assert two.boards(RECENT) == ({A: 1}, {B: 1}, {A: 1, B: 1})
@@ -181,7 +180,6 @@ def test_a_visit_leaves_when_its_date_comes_round_there(
     ]
     for instant, in_india, in_america in steps:
         with at(*instant):
-            keep_up()
             assert two.boards(RECENT) == (in_india, in_america, in_india | in_america), instant
             assert two.boards(day.year) == ({A: 1}, {B: 1}, {A: 1, B: 1})
 
@@ -189,7 +187,6 @@ def test_a_visit_leaves_when_its_date_comes_round_there(
 def test_day_by_day_and_after_a_gap_of_weeks(two: Two) -> None:
     days = [date(2027, 2, 26) + timedelta(number) for number in range(6)]  # to 3 March
     with at(2027, 3, 4, 12):
-        keep_up()
         two.come(two.india, *days)
         two.come(two.america, *days)
         assert two.boards(RECENT) == ({A: 6}, {B: 6}, {A: 6, B: 6})
@@ -198,41 +195,34 @@ def test_day_by_day_and_after_a_gap_of_weeks(two: Two) -> None:
         with clock.stopped_at(datetime(2028, 2, 25, 12, tzinfo=UTC) + timedelta(number)):
             today = two.india.today
             assert two.america.today == today  # at noon in UTC it is one date at both
-            behind = first_of_recent(today) != two.india.recent_from
-            assert leaderboard.is_behind() is behind
-            keep_up()
             india, america, everywhere = two.boards(RECENT)
             assert india.get(A) == america.get(B)
             assert everywhere == india | america
             left.append(india.get(A, 0))
     #      25 Feb: all; 26, 27 and 28 Feb each take one; 29 Feb takes none; then one each day
     assert left == [6, 5, 4, 3, 3, 2, 1, 0, 0]
-    assert two.boards(2027) == ({A: 6}, {B: 6}, {A: 6, B: 6})
+    with at(2028, 3, 5, 12):
+        assert two.boards(2027) == ({A: 6}, {B: 6}, {A: 6, B: 6})
 
 
 def test_after_a_gap_of_weeks_at_once(two: Two) -> None:
     days = [date(2027, 2, 1) + timedelta(weeks=number) for number in range(8)]  # to 22 March
     with at(2027, 3, 23, 12):
-        keep_up()
         two.come(two.india, *days)
         two.come(two.america, *days[:2])
     with at(2028, 1, 31, 12):
-        keep_up()
         assert two.boards(RECENT) == ({A: 8}, {B: 2}, {A: 8, B: 2})
     with at(2028, 3, 1, 2):  # 1 March in India, 29 February in America
-        assert leaderboard.is_behind()
-        keep_up()
-        lines = leaderboard.lines(Board(two.india.id, RECENT))
+        lines = lines_of(Key(two.india.id, RECENT))
         # From 2 March 2027 on: 8, 15 and 22 March, a run of three with no more before it.
         assert [(line.visits, line.longest_streak) for line in lines] == [(3, 3)]
         assert two.boards(RECENT) == ({A: 3}, {}, {A: 3})
-        assert [line.longest_streak for line in leaderboard.lines(Board(EVERYWHERE, 2027))] == [8, 2]
+        assert [line.longest_streak for line in lines_of(Key(EVERYWHERE, 2027))] == [8, 2]
 
 
 def test_badges_leave_with_the_camp_that_completed_them(two: Two) -> None:
     days = [date(2027, 2, 20), date(2027, 2, 27), date(2027, 3, 6)]
     with at(2027, 3, 7, 12):
-        keep_up()
         two.come(two.india, *days)
     for instant, names in [
         ((2028, 2, 19, 12), ["Certified Volunteer", "First Step", "On a Roll"]),
@@ -240,58 +230,47 @@ def test_badges_leave_with_the_camp_that_completed_them(two: Two) -> None:
         ((2028, 3, 5, 12), ["Certified Volunteer", "On a Roll"]),
     ]:
         with at(*instant):
-            keep_up()
-            for board in (Board(two.india.id, RECENT), Board(EVERYWHERE, RECENT)):
-                (line,) = leaderboard.lines(board)
+            for key in (Key(two.india.id, RECENT), Key(EVERYWHERE, RECENT)):
+                (line,) = lines_of(key)
                 assert sorted(badge.name for badge in line.badges) == names
     with at(2028, 3, 6, 12):
-        keep_up()
         assert two.boards(RECENT) == ({}, {}, {})
 
 
-def test_behind_at_one_site_alone(two: Two) -> None:
+def test_a_kept_board_is_of_its_own_dates(two: Two) -> None:
+    """It is no longer current with each midnight, at whichever of the sites."""
     with at(2027, 6, 15, 12):
-        assert leaderboard.is_behind()
-        keep_up()
-    with at(2027, 6, 15, 18, 29):
-        assert not leaderboard.is_behind()
-    with at(2027, 6, 15, 18, 30):  # midnight in India
-        assert leaderboard.is_behind()
-        before = two.america.recent_from
-        keep_up()
-        db.session.expire_all()
-        assert (two.india.recent_from, two.america.recent_from) == (date(2026, 6, 17), before)
+        board = factories.board(Key(EVERYWHERE, RECENT))
+    for instant, is_current in [
+        ((2027, 6, 15, 18, 29), True),
+        ((2027, 6, 15, 18, 30), False),  # midnight in India
+    ]:
+        with at(*instant):
+            assert snapshots.is_current(board) is is_current
+    with at(2027, 6, 15, 18, 30):
+        board = factories.board(Key(EVERYWHERE, RECENT))
     with at(2027, 6, 16, 3, 59):
-        assert not leaderboard.is_behind()
+        assert snapshots.is_current(board)
     with at(2027, 6, 16, 4, 0):  # midnight in New York in summer
-        assert leaderboard.is_behind()
-        keep_up()
+        assert not snapshots.is_current(board)
 
 
-def test_a_mark_before_anybody_kept_up(people: People) -> None:
-    """Marking on the first morning of a year, before the boards were brought to it."""
+def test_a_mark_on_the_first_morning_of_a_year(people: People) -> None:
     with at(2026, 12, 31, 6):
-        keep_up()
         attend(people.volunteer, [factories.camp(name="Old year")], people.coordinator)
     with at(2027, 1, 1, 6):
-        assert leaderboard.is_behind()
         attend(people.volunteer, [factories.camp(name="New year")], people.coordinator)
-        assert visits(Board(EVERYWHERE, 2027)) == {A: 1}
-        assert visits(Board(EVERYWHERE, 2026)) == {A: 1}
+        assert visits(Key(EVERYWHERE, 2027)) == {A: 1}
+        assert visits(Key(EVERYWHERE, 2026)) == {A: 1}
         assert agrees()
-        keep_up()
-        assert visits(Board(EVERYWHERE, RECENT)) == {A: 2}
+        assert visits(Key(EVERYWHERE, RECENT)) == {A: 2}
 
 
 def test_a_clock_that_was_ahead(two: Two) -> None:
     """What a clock too far ahead took off the board comes back when it is set right."""
     with at(2027, 3, 7, 12):
-        keep_up()
         two.come(two.india, date(2027, 3, 1))
     with at(2030, 1, 1, 12):
-        keep_up()
         assert two.boards(RECENT) == ({}, {}, {})
     with at(2027, 3, 8, 12):
-        assert leaderboard.is_behind()
-        keep_up()
         assert two.boards(RECENT) == ({A: 1}, {}, {A: 1})

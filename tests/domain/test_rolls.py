@@ -6,11 +6,13 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, badge_names, row_of, weekly
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, badges, calendar, rolls
+from webapp.domain import accounts, calendar, rolls
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
+from webapp.domain.badges import awards
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
-from webapp.domain.records import CampRole, State
+from webapp.domain.models.attendance import CampRole, State
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -20,9 +22,9 @@ def camp(people: People) -> Camp:
     """Today's camp: two have signed up and are expected, the admin is excused."""
     camp = factories.camp()
     with writing():
-        attendance.sign_up(people.volunteer, camp)
-        attendance.sign_up(people.other, camp, CampRole.DOCTOR)
-        attendance.excuse(people.admin, camp, by=people.coordinator)
+        marking.sign_up(people.volunteer, camp)
+        marking.sign_up(people.other, camp, CampRole.DOCTOR)
+        marking.excuse(people.admin, camp, by=people.coordinator)
     return camp
 
 
@@ -55,7 +57,7 @@ def test_everyone_leaves_out_accounts_that_were_switched_off(camp: Camp, people:
 
 def test_closing_makes_absent_whoever_is_still_expected_and_reopening_takes_it_back(camp: Camp, people: People) -> None:
     with writing():
-        attendance.mark_present(people.volunteer, camp, by=people.coordinator)
+        marking.mark_present(people.volunteer, camp, by=people.coordinator)
         rolls.close(camp, by=people.coordinator)
     assert states(camp, people.volunteer, people.other, people.admin) == [State.PRESENT, State.ABSENT, State.EXCUSED]
     closing = rolls.closing_of(camp)
@@ -70,7 +72,7 @@ def test_closing_makes_absent_whoever_is_still_expected_and_reopening_takes_it_b
 
 def test_reopening_leaves_whom_somebody_marked_absent(camp: Camp, people: People) -> None:
     with writing():
-        attendance.mark_absent(people.volunteer, camp, by=people.coordinator)
+        marking.mark_absent(people.volunteer, camp, by=people.coordinator)
         rolls.close(camp, by=people.coordinator)
         rolls.reopen(camp, by=people.coordinator)
     assert states(camp, people.volunteer, people.other) == [State.ABSENT, State.EXPECTED]
@@ -79,7 +81,7 @@ def test_reopening_leaves_whom_somebody_marked_absent(camp: Camp, people: People
 def test_marking_somebody_absent_after_the_closing_makes_it_a_decision(camp: Camp, people: People) -> None:
     with writing():
         rolls.close(camp, by=people.coordinator)
-        attendance.mark_absent(people.volunteer, camp, by=people.admin)
+        marking.mark_absent(people.volunteer, camp, by=people.admin)
         rolls.reopen(camp, by=people.coordinator)
     assert states(camp, people.volunteer, people.other) == [State.ABSENT, State.EXPECTED]
 
@@ -87,7 +89,7 @@ def test_marking_somebody_absent_after_the_closing_makes_it_a_decision(camp: Cam
 def test_a_late_mark_stands_on_a_closed_roll_and_closing_twice_keeps_who_closed_it(camp: Camp, people: People) -> None:
     with writing():
         rolls.close(camp, by=people.coordinator)
-        attendance.mark_present(people.volunteer, camp, by=people.coordinator)
+        marking.mark_present(people.volunteer, camp, by=people.coordinator)
         rolls.close(camp, by=people.admin)
     assert states(camp, people.volunteer) == [State.PRESENT]
     closing = rolls.closing_of(camp)
@@ -100,7 +102,7 @@ def test_a_late_mark_stands_on_a_closed_roll_and_closing_twice_keeps_who_closed_
 def test_a_future_or_cancelled_camp_is_left_alone(people: People, verb: object, weeks_ago: int) -> None:
     camp = factories.camp(weeks_ago)
     with writing():
-        attendance.sign_up(people.volunteer, camp)
+        marking.sign_up(people.volunteer, camp)
         if weeks_ago == 0:
             calendar.cancel_camp(camp)
     with pytest.raises(ConflictError, match="Nothing was changed"), writing():
@@ -114,8 +116,8 @@ def test_a_row_names_what_its_undo_takes_away(people: People) -> None:
     attend(people.volunteer, camps, people.coordinator)
     assert [badge.name for badge in row_of(camps[2], people.volunteer).at_risk] == ["Certified Volunteer", "On a Roll"]
     with writing():
-        settled = attendance.undo(people.volunteer, camps[2], by=people.coordinator).badges
-    assert [badge.name for badge in settled.revoked] == ["Certified Volunteer", "On a Roll"]
+        changes = marking.undo(people.volunteer, camps[2], by=people.coordinator).badges
+    assert [badge.name for badge in changes.revoked] == ["Certified Volunteer", "On a Roll"]
     assert row_of(camps[2], people.volunteer).at_risk == ()
 
 
@@ -132,7 +134,7 @@ def test_walk_ins_are_those_of_the_latest_camps_first_and_only_active_ones(peopl
     attend(people.volunteer, [late], people.coordinator)
     attend(people.other, [early], people.coordinator)
     with writing():
-        attendance.sign_up(people.coordinator, today)
+        marking.sign_up(people.coordinator, today)
     found = rolls.others(today, 10)
     assert [person.id for person in found] == [people.volunteer.id, people.other.id, people.admin.id]
     assert [person.id for person in rolls.others(today, 1)] == [people.volunteer.id]
@@ -140,24 +142,24 @@ def test_walk_ins_are_those_of_the_latest_camps_first_and_only_active_ones(peopl
 
 def test_leaving_is_recorded_corrected_and_taken_back(camp: Camp, people: People) -> None:
     with writing():
-        attendance.mark_present(people.volunteer, camp, by=people.coordinator)
-        attendance.check_out(people.volunteer, camp)
+        marking.mark_present(people.volunteer, camp, by=people.coordinator)
+        marking.check_out(people.volunteer, camp)
     found = row_of(camp, people.volunteer).attendance
     assert found is not None
     noon = found.left_at
     assert noon is not None
     earlier = noon.replace(hour=noon.hour - 1)
     with writing():
-        attendance.check_out(people.volunteer, camp)  # a repetition
+        marking.check_out(people.volunteer, camp)  # a repetition
     assert found.left_at == noon
     with writing():
-        attendance.check_out(people.volunteer, camp, at=earlier)
+        marking.check_out(people.volunteer, camp, at=earlier)
     assert found.left_at == earlier
     with pytest.raises(ConflictError, match="has not come yet"), writing():
-        attendance.check_out(people.volunteer, camp, at=noon.replace(hour=noon.hour + 1))
+        marking.check_out(people.volunteer, camp, at=noon.replace(hour=noon.hour + 1))
     with pytest.raises(ConflictError, match="on the day of the camp"), writing():
-        attendance.check_out(people.volunteer, camp, at=noon.replace(day=noon.day - 1))
+        marking.check_out(people.volunteer, camp, at=noon.replace(day=noon.day - 1))
     with writing():
-        attendance.stay(people.volunteer, camp)
+        marking.stay(people.volunteer, camp)
     assert found.left_at is None
-    assert badges.awards_of(people.volunteer.id)  # none of it touches what was earned
+    assert awards.of_person(people.volunteer.id)  # none of it touches what was earned

@@ -9,10 +9,12 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, row_of, weekly
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import attendance, calendar, days, histories, rolls
+from webapp.domain import calendar, days, rolls
+from webapp.domain.attendance import marking
+from webapp.domain.badges import history
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
-from webapp.domain.records import State
+from webapp.domain.models.attendance import State
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -29,11 +31,11 @@ def state(camp: Camp, people: People) -> State | None:
 
 def test_coming_not_coming_and_coming_after_all(coming: Camp, people: People) -> None:
     for said, stands in (
-        (attendance.say_coming, State.EXPECTED),
-        (attendance.say_not_coming, State.EXCUSED),
-        (attendance.say_not_coming, State.EXCUSED),
-        (attendance.say_coming, State.EXPECTED),
-        (attendance.say_coming, State.EXPECTED),
+        (marking.say_coming, State.EXPECTED),
+        (marking.say_not_coming, State.EXCUSED),
+        (marking.say_not_coming, State.EXCUSED),
+        (marking.say_coming, State.EXPECTED),
+        (marking.say_coming, State.EXPECTED),
     ):
         with writing():
             said(people.volunteer, coming)
@@ -42,12 +44,12 @@ def test_coming_not_coming_and_coming_after_all(coming: Camp, people: People) ->
 
 def test_not_coming_without_having_signed_up_then_coming(coming: Camp, people: People) -> None:
     with writing():
-        attendance.say_not_coming(people.volunteer, coming, "  a   wedding ")
+        marking.say_not_coming(people.volunteer, coming, "  a   wedding ")
     found = row_of(coming, people.volunteer).attendance
     assert found is not None
     assert (found.state, found.reason) == (State.EXCUSED, "a wedding")
     with writing():
-        attendance.say_coming(people.volunteer, coming)
+        marking.say_coming(people.volunteer, coming)
     assert state(coming, people) is State.EXPECTED
 
 
@@ -56,32 +58,32 @@ def test_an_excused_camp_does_not_break_the_run_once_it_is_held(people: People) 
     coming, after = factories.camp(-1), factories.camp(-2)
     attend(people.volunteer, camps, people.coordinator)
     with writing():
-        attendance.say_not_coming(people.volunteer, coming)
+        marking.say_not_coming(people.volunteer, coming)
     with clock.stopped_at(SUNDAY + timedelta(weeks=2)):
         attend(people.volunteer, [after], people.coordinator)
-        history = histories.history_of(people.volunteer.id)
-        assert (history.longest_streak, history.current_streak) == (3, 3)
+        own = history.of_person(people.volunteer.id)
+        assert (own.longest_streak, own.current_streak) == (3, 3)
 
 
 def test_a_mark_that_is_undone_does_not_forget_what_was_said(coming: Camp, people: People) -> None:
     with writing():
-        attendance.say_not_coming(people.volunteer, coming)
+        marking.say_not_coming(people.volunteer, coming)
     with clock.stopped_at(SUNDAY + timedelta(weeks=1)), writing():
-        attendance.mark_present(people.volunteer, coming, by=people.coordinator)
-        attendance.undo(people.volunteer, coming, by=people.coordinator)
+        marking.mark_present(people.volunteer, coming, by=people.coordinator)
+        marking.undo(people.volunteer, coming, by=people.coordinator)
     assert state(coming, people) is State.EXCUSED
     with clock.stopped_at(SUNDAY + timedelta(weeks=1)), writing():
-        attendance.undo(people.volunteer, coming, by=people.coordinator)  # the coordinator takes the excuse itself back
+        marking.undo(people.volunteer, coming, by=people.coordinator)  # the coordinator takes the excuse itself back
     assert state(coming, people) is None
 
 
 def test_nothing_can_be_said_once_the_camp_has_begun(people: People) -> None:
     today = factories.camp()  # begins at 9:00; it is 11:30
-    for verb in (attendance.say_coming, attendance.say_not_coming):
+    for verb in (marking.say_coming, marking.say_not_coming):
         with pytest.raises(ConflictError, match="has begun"), writing():
             verb(people.volunteer, today)
     with clock.stopped_at(SUNDAY - timedelta(hours=3)), writing():  # 8:30
-        attendance.say_not_coming(people.volunteer, today)
+        marking.say_not_coming(people.volunteer, today)
     assert state(today, people) is State.EXCUSED
 
 
@@ -89,19 +91,19 @@ def test_nothing_can_be_said_of_a_cancelled_camp_or_against_a_coordinators_mark(
     cancelled, today = factories.camp(-1), factories.camp()
     with clock.stopped_at(SUNDAY - timedelta(hours=4)), writing():
         calendar.cancel_camp(cancelled)
-        attendance.mark_present(people.volunteer, today, by=people.coordinator)
+        marking.mark_present(people.volunteer, today, by=people.coordinator)
     with pytest.raises(ConflictError, match="was cancelled"), writing():
-        attendance.say_not_coming(people.volunteer, cancelled)
+        marking.say_not_coming(people.volunteer, cancelled)
     early = clock.stopped_at(SUNDAY - timedelta(hours=4))
     with early, pytest.raises(ConflictError, match="coordinator has marked"), writing():
-        attendance.say_not_coming(people.volunteer, today)
+        marking.say_not_coming(people.volunteer, today)
     assert state(today, people) is State.PRESENT
 
 
 def test_closing_leaves_excused_whoever_said_so(people: People) -> None:
     today = factories.camp()
     with clock.stopped_at(SUNDAY - timedelta(hours=4)), writing():
-        attendance.say_not_coming(people.volunteer, today)
+        marking.say_not_coming(people.volunteer, today)
     with writing():
         rolls.close(today, by=people.coordinator)
     assert state(today, people) is State.EXCUSED
@@ -111,7 +113,7 @@ def test_the_next_camps_are_those_that_have_not_begun(people: People) -> None:
     factories.camp(0, "Begun")
     next_ones = [factories.camp(-weeks, f"Camp {weeks}") for weeks in range(1, 10)]
     with writing():
-        attendance.say_coming(people.volunteer, next_ones[1])
+        marking.say_coming(people.volunteer, next_ones[1])
     found = days.coming_days(people.volunteer.id, SUNDAY.date())
     assert [day.camp.name for day in found] == [f"Camp {weeks}" for weeks in range(1, 7)]
     assert [bool(day.attendance) for day in found] == [False, True, False, False, False, False]

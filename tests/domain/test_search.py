@@ -2,7 +2,8 @@ import pytest
 
 from tests import factories
 from webapp.database import db
-from webapp.domain import accounts, attendance, rolls
+from webapp.domain import accounts, rolls
+from webapp.domain.attendance import marking
 from webapp.domain.errors import ConflictError, InvalidError
 
 
@@ -38,7 +39,7 @@ def test_people_are_found_by_part_of_the_name_and_by_book_number(query: str, nam
 def test_the_roll_finds_who_signed_up_first_and_leaves_out_the_inactive() -> None:
     late, early, gone = factories.person("Rao A"), factories.person("Rao Z"), factories.person("Rao X", is_active=False)
     camp = factories.camp()
-    attendance.sign_up(early, camp)
+    marking.sign_up(early, camp)
     assert [row.person for row in rolls.roll(camp, "rao")] == [early, late]
     assert [row.person for row in rolls.roll(camp)] == [early]
     assert gone.is_active is False

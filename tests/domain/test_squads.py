@@ -10,11 +10,14 @@ from typing import NamedTuple
 import pytest
 from flask import Flask
 
+from tests import factories
 from tests.domain import plain
 from webapp import clock
 from webapp.database import db
-from webapp.domain import accounts, camps, leaderboard
-from webapp.domain.standings import ALL_TIME, EVERYWHERE, OVERALL, Board, Measure
+from webapp.domain import accounts, camps
+from webapp.domain.leaderboard import boards
+from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, Key, RankBy
+from webapp.domain.models.board import Board
 
 PAGE = 50
 AFTER_ALL = datetime(2026, 12, 1, tzinfo=UTC)
@@ -70,7 +73,7 @@ class Squads:
                     completed.setdefault(name, (site, day))
         return completed
 
-    def board(self, measure: Measure, *, site: str | None = None, year: int | None = None) -> list[Plain]:
+    def board(self, rank_by: RankBy, *, site: str | None = None, year: int | None = None) -> list[Plain]:
         """The whole board: who came there then, or everybody, in order and with ranks."""
         entries = []
         for book_no, of_sites in self.came.items():
@@ -91,10 +94,10 @@ class Squads:
 
         def figure(entry: tuple[int, int, int, frozenset[str]]) -> int:
             return {
-                Measure.VISITS: entry[1],
-                Measure.LONGEST_STREAK: entry[2],
-                Measure.BADGES: len(entry[3]),
-            }[measure]
+                RankBy.VISITS: entry[1],
+                RankBy.LONGEST_STREAK: entry[2],
+                RankBy.BADGES: len(entry[3]),
+            }[rank_by]
 
         entries.sort(key=lambda entry: (-figure(entry), accounts.fold(self.names[entry[0]]), entry[0]))
         first: dict[int, int] = {}
@@ -103,7 +106,7 @@ class Squads:
         return [Plain(first[figure(entry)], *entry) for entry in entries]
 
 
-def page(board: Board, measure: Measure, offset: int) -> list[Plain]:
+def page(board: Board, offset: int) -> list[Plain]:
     return [
         Plain(
             line.rank,
@@ -112,19 +115,20 @@ def page(board: Board, measure: Measure, offset: int) -> list[Plain]:
             line.longest_streak,
             frozenset(badge.name for badge in line.badges),
         )
-        for line in leaderboard.lines(board, measure, offset=offset, limit=PAGE)
+        for line in boards.lines(board, offset=offset, limit=PAGE)
     ]
 
 
-def compare(board: Board, measure: Measure, expected: list[Plain], *, every: int = 1) -> None:
+def compare(key: Key, expected: list[Plain], *, every: int = 1) -> None:
     """Every page, or every so many, and the places of some forty people."""
-    assert leaderboard.size(board) == len(expected) > 0
+    board = factories.board(key)
+    assert board.size == len(expected) > 0
     for offset in range(0, len(expected) + 1, every * PAGE):
-        assert page(board, measure, offset) == expected[offset : offset + PAGE], (board, measure, offset)
+        assert page(board, offset) == expected[offset : offset + PAGE], (key, offset)
     for place in range(0, len(expected), max(1, len(expected) // 40)):
         person = accounts.by_book_no(expected[place].book_no)
         assert person is not None
-        assert leaderboard.place_of(person, board, measure) == place
+        assert boards.place_of(person, board) == place + 1
 
 
 @pytest.mark.usefixtures("app")
@@ -139,10 +143,10 @@ def test_every_page_is_what_the_file_gives(app: Flask, data: Path) -> None:
         sites = {site.name: site.id for site in camps.sites_with_camps()}
         assert sites.keys() == squads.calendar.keys()
         years = {day.year for days in squads.calendar.values() for day in days}
-        assert list(leaderboard.years()) == sorted(years, reverse=True)
+        assert boards.years() == sorted(years, reverse=True)
         # The file has one site, so that its board repeats that of everywhere; some of its pages will do.
         site = min(squads.calendar, key=lambda name: (len(squads.calendar[name]), name))
-        for measure in Measure:
-            compare(OVERALL, measure, squads.board(measure))
-            compare(Board(EVERYWHERE, YEAR), measure, squads.board(measure, year=YEAR))
-            compare(Board(sites[site], ALL_TIME), measure, squads.board(measure, site=site), every=5)
+        for rank_by in RankBy:
+            compare(Key(rank_by=rank_by), squads.board(rank_by))
+            compare(Key(EVERYWHERE, YEAR, rank_by), squads.board(rank_by, year=YEAR))
+            compare(Key(sites[site], ALL_TIME, rank_by), squads.board(rank_by, site=site), every=5)

@@ -8,7 +8,7 @@ from flask import Flask
 from tests import factories
 from tests.conftest import People
 from webapp.database import writing
-from webapp.domain import attendance
+from webapp.domain.attendance import marking
 from webapp.domain.camps import Camp
 
 
@@ -28,7 +28,7 @@ def camps(app: Flask, people: People) -> Camps:
             factories.camp(1, "Past camp"), factories.camp(0, "Camp of today"), factories.camp(-1, "Next camp")
         )
         with writing():
-            attendance.sign_up(people.volunteer, made.today)
+            marking.sign_up(people.volunteer, made.today)
     return made
 
 

@@ -10,8 +10,8 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp.database import writing
-from webapp.domain import attendance
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
 
 As = Callable[[Person], FlaskClient]
 
@@ -48,7 +48,7 @@ def test_the_year_has_a_cell_for_each_camp(app: Flask, as_: As, people: People) 
         camps = weekly(5)
         attend(people.volunteer, [camps[0], camps[3]], people.coordinator)
         with writing():
-            attendance.excuse(people.volunteer, camps[1], by=people.coordinator)
+            marking.excuse(people.volunteer, camps[1], by=people.coordinator)
     page = as_(people.volunteer).get("/cabinet").text
     assert page.count('<li class="cell came"') == 2
     assert page.count('<li class="cell excused"') == 1

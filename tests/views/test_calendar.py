@@ -16,9 +16,10 @@ from tests.factories import attend, badge_names, weekly
 from tests.views.conftest import HTMX, Camps
 from tests.views.test_lists import queries_of
 from webapp.database import db, writing
-from webapp.domain import attendance, calendar
+from webapp.domain import calendar
 from webapp.domain import camps as domain_camps
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
 from webapp.domain.camps import Camp, Site
 
 As = Callable[[Person], FlaskClient]
@@ -295,7 +296,7 @@ def test_a_coordinator_and_a_volunteer_see_what_became_of_it(
     admin: FlaskClient, app: Flask, as_: As, camps: Camps, people: People
 ) -> None:
     with app.app_context(), writing():
-        attendance.sign_up(people.volunteer, camps.future)
+        marking.sign_up(people.volunteer, camps.future)
     confirmed(admin, f"/office/camps/{camps.future.id}/cancel", {})
     confirmed(admin, f"/office/camps/{camps.today.id}", camp_data(name="Camp of today", camp_date="2026-04-14"))
     volunteer, coordinator = as_(people.volunteer), as_(people.coordinator)

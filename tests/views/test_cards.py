@@ -12,10 +12,11 @@ from tests.conftest import People
 from tests.factories import row_of
 from tests.views.conftest import HTMX, Camps
 from webapp.database import db, writing
-from webapp.domain import attendance, cards
+from webapp.domain import cards
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
 from webapp.domain.errors import InvalidError
-from webapp.domain.records import State
+from webapp.domain.models.attendance import State
 
 As = Callable[[Person], FlaskClient]
 
@@ -34,7 +35,7 @@ def test_the_cabinet_shows_ones_own_code_and_whose_it_is(as_: As, people: People
 
 def test_a_card_can_be_printed_and_a_sheet_for_a_camp(app: Flask, as_: As, people: People, camps: Camps) -> None:
     with app.app_context(), writing():
-        attendance.sign_up(people.other, camps.today)
+        marking.sign_up(people.other, camps.today)
     assert len(codes(as_(people.volunteer).get("/cabinet/card").text)) == 1
     sheet = as_(people.coordinator).get(f"/roll-call/{camps.today.id}/cards").text
     assert (len(codes(sheet)), "Asha Rao" in sheet, "Imran Pasha" in sheet) == (2, True, True)

@@ -17,12 +17,13 @@ from tests.factories import attend, change, do_jobs, weekly
 from tests.views.conftest import HTMX
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import badges, definitions
 from webapp.domain.accounts import Person
-from webapp.domain.badges import Badge
+from webapp.domain.badges import awards, definitions
+from webapp.domain.badges.criteria import CRITERIA
+from webapp.domain.badges.definitions import ARTWORK, Draft
 from webapp.domain.camps import Camp
-from webapp.domain.definitions import ARTWORK, Draft
 from webapp.domain.jobs import Job
+from webapp.domain.models.badge import Badge
 from webapp.views.definitions import PARTS
 
 As = Callable[[Person], FlaskClient]
@@ -198,7 +199,7 @@ def test_every_part_that_is_offered_is_drawn_and_every_part_drawn_is_offered(app
     for part, values in ARTWORK.items():
         assert re.findall(rf'name="{part}" value="(\w+)"', page) == list(values)
     with app.app_context():
-        for badge in badges.all_definitions():
+        for badge in awards.all_definitions():
             assert Draft.of(badge).drawable == Draft.of(badge)
 
 
@@ -410,7 +411,7 @@ def test_without_any_badge_nothing_is_to_come(app: Flask, as_: As, people: Peopl
         camp = factories.camp(0)
         attend(people.other, [camp], people.coordinator)
         with writing():
-            for badge in badges.all_definitions():
+            for badge in awards.all_definitions():
                 definitions.retire(badge)
         attend(people.volunteer, [camp], people.coordinator)
     page = as_(people.volunteer).get("/cabinet").text
@@ -437,3 +438,10 @@ def test_the_demo_fills_with_more_badges_and_with_fewer(app: Flask) -> None:
     again = app.test_cli_runner().invoke(args=["seed", "--clear"])
     assert again.exit_code == 0, again.output
     assert app.test_cli_runner().invoke(args=["verify"]).exit_code == 0
+
+
+def test_each_kind_of_badge_can_be_chosen(as_: Callable[[Person], FlaskClient], people: People) -> None:
+    form = as_(people.admin).get("/office/badges/new").text
+    for criterion in CRITERIA.values():
+        assert f'value="{criterion.key}"' in form
+        assert criterion.choice in form

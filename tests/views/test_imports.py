@@ -27,7 +27,7 @@ from webapp.domain import accounts, audit, jobs, uploads
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Entry
 from webapp.domain.jobs import Job
-from webapp.domain.records import Attendance
+from webapp.domain.models.attendance import Attendance
 
 BOUNDARY = "a-boundary"
 As = Callable[[Person], FlaskClient]

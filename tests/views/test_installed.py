@@ -13,8 +13,8 @@ from tests import factories
 from tests.conftest import People
 from tests.views.conftest import Camps
 from webapp.database import writing
-from webapp.domain import attendance
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
 from webapp.views import presentation
 
 As = Callable[[Person], FlaskClient]
@@ -126,7 +126,7 @@ def test_the_roll_call_of_300_people_is_light(app: Flask, as_: As, people: Peopl
     """Page, scripts, styles, the list of others, the service worker and all it keeps: under 80 KB."""
     with app.app_context(), writing():
         for number in range(300):
-            attendance.sign_up(factories.unsaved(f"Volunteer Number {number * 7919 % 1000}"), camps.today)
+            marking.sign_up(factories.unsaved(f"Volunteer Number {number * 7919 % 1000}"), camps.today)
     client = as_(people.coordinator)
     at = f"/roll-call/{camps.today.id}"
     page = client.get(at).text

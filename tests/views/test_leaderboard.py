@@ -2,17 +2,22 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from tests import factories
-from tests.conftest import People
+from tests.conftest import SUNDAY, People
 from tests.factories import attend
 from tests.views.test_lists import queries_of
+from webapp import clock, worker
+from webapp.database import writing
 from webapp.domain.accounts import Person
 from webapp.domain.camps import Site
+from webapp.domain.leaderboard import snapshots
+from webapp.domain.leaderboard.snapshots import Key
 
 As = Callable[[Person], FlaskClient]
 
@@ -42,14 +47,15 @@ def test_every_board_has_an_address(as_: As, people: People, north: Site) -> Non
     both = ["Imran Pasha", "Asha Rao"]
     for query, expected in {
         "": both,
-        "by=run": both,
+        "by=streak": both,
+        "by=run": both,  # as it was called once
         "by=badges": both,
         "period=this-year": ["Asha Rao", "Imran Pasha"],
         "period=12-months": both,
         "period=2025": ["Imran Pasha"],
         "period=2024": [],
         f"site={north.id}": ["Imran Pasha"],
-        f"site={north.id}&period=2025&by=run": ["Imran Pasha"],
+        f"site={north.id}&period=2025&by=streak": ["Imran Pasha"],
     }.items():
         assert names(admin.get(f"/leaderboard/?{query}").text) == expected, query
 
@@ -65,8 +71,8 @@ def test_what_an_address_says_wrongly_is_the_usual(as_: As, people: People, nort
 
 
 def test_the_order_is_said_and_the_one_who_is_found_too(as_: As, people: People, north: Site) -> None:
-    page = as_(people.admin).get(f"/leaderboard/?by=run&person={people.other.id}").text
-    assert re.findall(r'aria-sort="descending">([^<]+)', page) == ["Longest run"]
+    page = as_(people.admin).get(f"/leaderboard/?by=streak&person={people.other.id}").text
+    assert re.findall(r'aria-sort="descending">([^<]+)', page) == ["Longest streak"]
     assert page.count(">Found<") == 1
 
 
@@ -144,10 +150,84 @@ def test_a_board_asks_no_more_for_more_people(app: Flask, as_: As, people: Peopl
         f"/leaderboard/?site={north.id}&by=badges",
         f"/leaderboard/?person={people.other.id}",
     ]
-    admin.get(pages[0])
+    for page in 3 * pages:  # the third snapshot is the first that deletes one
+        admin.get(page)
     few = [queries_of(app, lambda page=page: admin.get(page)) for page in pages]  # type: ignore[misc]
     with app.app_context():
         camp = factories.camp(0, "Another")
         for number in range(30):
             attend(factories.person(f"Person {number}"), [camp], people.coordinator)
     assert [queries_of(app, lambda page=page: admin.get(page)) for page in pages] == few  # type: ignore[misc]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Key]:
+    """The boards that a worker is told to build, in an organisation so large that readers build none."""
+    told: list[Key] = []
+    monkeypatch.setattr(snapshots, "SMALL", 0)
+    monkeypatch.setattr(snapshots, "QUICK", 100)
+    monkeypatch.setattr(worker, "enqueue_board", told.append)
+    return told
+
+
+def built(app: Flask, key: Key = snapshots.OVERALL, *, took: int) -> None:
+    """A board that took so many milliseconds."""
+    with app.app_context(), writing():
+        snapshots.build(key).took = took
+
+
+def test_a_large_board_says_as_of_when_it_is(app: Flask, as_: As, people: People, north: Site, told: list[Key]) -> None:
+    admin = as_(people.admin)
+    built(app, took=60_000)
+    with app.app_context():
+        attend(people.other, [factories.camp(0, "Another")], people.coordinator)
+    page = admin.get("/leaderboard/").text
+    assert "Equal figures share a rank. As of 11:30." in page
+    assert re.findall(r'<td role="cell" class="number">(\d+)</td>', page) == ["1", "3", "3", "2", "2", "2"]
+    assert told == []  # it was built just now
+    with clock.stopped_at(SUNDAY + timedelta(minutes=11)):
+        for _ in range(3):
+            assert "As of 11:30." in admin.get("/leaderboard/").text
+        assert told == [snapshots.OVERALL]
+    with clock.stopped_at(SUNDAY + timedelta(days=1)):
+        assert "As of 11:30 on Sun 12 April 2026." in admin.get("/leaderboard/").text
+        with app.app_context():
+            worker.build_board(snapshots.OVERALL)
+        page = admin.get("/leaderboard/").text
+        assert "As of" not in page
+        assert re.findall(r'<td role="cell" class="number">(\d+)</td>', page)[:3] == ["1", "4", "3"]
+
+
+def test_an_up_to_date_board_says_nothing_of_a_time(
+    app: Flask, as_: As, people: People, north: Site, told: list[Key]
+) -> None:
+    with clock.stopped_at(SUNDAY + timedelta(minutes=1)):
+        built(app, took=60_000)
+        assert "As of" not in as_(people.admin).get("/leaderboard/").text
+    assert told == []
+
+
+def test_a_first_large_board_is_prepared_by_the_worker(
+    app: Flask, as_: As, people: People, north: Site, told: list[Key]
+) -> None:
+    admin, volunteer = as_(people.admin), as_(people.volunteer)
+    admin.post("/leaderboard/neighbourhoods", data={"show": "yes"})
+    of_other = f"/leaderboard/?person={people.other.id}"
+    for browser, path in ((admin, "/leaderboard/"), (admin, of_other), (volunteer, "/leaderboard/mine")):
+        page = browser.get(path)
+        assert page.status_code == 200
+        assert "This leaderboard is being prepared" in page.text
+        assert "a minute" in page.text
+        assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page.text
+        assert "is not on this leaderboard" not in page.text
+    assert told == [snapshots.OVERALL]
+    said = admin.post("/office/export/standings.csv", follow_redirects=True).text
+    assert "The leaderboard is being prepared" in said
+    with clock.stopped_at(SUNDAY + timedelta(minutes=3)):
+        later = admin.get("/leaderboard/").text
+        assert "since 11:30 the background worker has been told" in later
+        assert told == [snapshots.OVERALL] * 2
+    with app.app_context():
+        worker.build_board(snapshots.OVERALL)
+    assert names(admin.get("/leaderboard/").text) == ["Imran Pasha", "Asha Rao"]
+    assert "http-equiv" not in admin.get("/leaderboard/").text

@@ -20,8 +20,9 @@ from tests.serving import served
 from tests.views.conftest import Camps
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, days
+from webapp.domain import accounts, days
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
 from webapp.domain.camps import Camp
 from webapp.infra.changes import Changes
 from webapp.views import live
@@ -96,7 +97,7 @@ def seen_now(app: Flask, person: Person) -> str:
 
 def mark(app: Flask, person: Person, camp: Camp, by: Person) -> None:
     with app.app_context(), writing():
-        attendance.mark_present(person, camp, by=by)
+        marking.mark_present(person, camp, by=by)
 
 
 def test_a_mark_made_elsewhere_arrives_with_its_badge(app: Flask, server: str, people: People, camps: Camps) -> None:
@@ -135,7 +136,7 @@ def test_a_stream_that_comes_back_goes_on_from_its_last_event(
 def test_a_badge_that_returns_is_not_celebrated(app: Flask, server: str, people: People, camps: Camps) -> None:
     mark(app, people.volunteer, camps.today, people.coordinator)
     with app.app_context(), writing():
-        attendance.undo(people.volunteer, camps.today, by=people.coordinator)
+        marking.undo(people.volunteer, camps.today, by=people.coordinator)
     path = f"/cabinet/live?seen={seen_now(app, people.volunteer)}"
     with open_stream(app, server, people.volunteer, path) as stream, clock.stopped_at(SUNDAY + timedelta(minutes=1)):
         stream.until("still here")
@@ -158,7 +159,7 @@ def test_the_stream_ends_with_the_session(app: Flask, server: str, people: Peopl
     with open_stream(app, server, people.volunteer, f"/cabinet/live?seen={seen_now(app, people.volunteer)}") as stream:
         stream.until("still here")
         with app.app_context(), writing():
-            attendance.mark_present(people.volunteer, camps.today, by=people.coordinator)
+            marking.mark_present(people.volunteer, camps.today, by=people.coordinator)
             accounts.deactivate(db.session.get_one(Person, people.volunteer.id))
         stream.until("END")
 

@@ -16,8 +16,9 @@ from tests import factories
 from tests.conftest import People
 from tests.views.conftest import Camps
 from webapp.database import db, writing
-from webapp.domain import accounts, anonymising, attendance
+from webapp.domain import accounts, anonymising
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Entry
 from webapp.domain.jobs import Job, Upload
 
@@ -322,9 +323,9 @@ def test_somebody_takes_along_what_is_kept_of_them_and_of_nobody_else(
     app: Flask, as_: As, people: People, camps: Camps
 ) -> None:
     with app.app_context(), writing():
-        attendance.mark_present(people.volunteer, camps.past, by=people.coordinator)
-        attendance.excuse(people.volunteer, camps.today, by=people.coordinator, reason="has a fever")
-        attendance.mark_present(people.other, camps.today, by=people.volunteer)
+        marking.mark_present(people.volunteer, camps.past, by=people.coordinator)
+        marking.excuse(people.volunteer, camps.today, by=people.coordinator, reason="has a fever")
+        marking.mark_present(people.other, camps.today, by=people.volunteer)
         for name in ("Asha Menon", "Asha Rao"):
             accounts.rename(people.volunteer, name)
     response = as_(people.volunteer).post("/account/data")
@@ -369,7 +370,7 @@ def test_forgetting_somebody_says_what_it_means_and_asks_for_their_number(
         assert said in asked
     assert "part of the name</h2>" not in asked
     with app.app_context(), writing():
-        attendance.excuse(people.other, camps.past, by=people.coordinator, reason="drives Asha home")
+        marking.excuse(people.other, camps.past, by=people.coordinator, reason="drives Asha home")
     asked = admin.get(f"{page}/anonymise").text
     assert "1 excuse has a part of the name" in asked
     place = f"/roll-call/{camps.past.id}/people/{people.other.id}"

@@ -265,7 +265,8 @@ def no_database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
         raise psycopg.OperationalError("connection refused")
 
     with app.app_context():
-        db.engine.dispose()
+        for engine in db.engines.values():
+            engine.dispose()
         engine = db.engine
     if engine.dialect.name == "sqlite":
         import sqlite3

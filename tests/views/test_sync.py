@@ -18,11 +18,12 @@ from tests.factories import badge_names, row_of
 from tests.views.conftest import Camps
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, calendar, cards, rolls
+from webapp.domain import accounts, calendar, cards, rolls
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
 from webapp.domain.camps import Camp
+from webapp.domain.models.attendance import CampRole, State
 from webapp.domain.operations import Operation
-from webapp.domain.records import CampRole, State
 
 As = Callable[[Person], FlaskClient]
 JSON = {"Accept": "application/json"}
@@ -196,7 +197,7 @@ def test_what_was_presumed_or_said_beforehand_asks_nothing(
     with app.app_context(), writing():
         rolls.close(camps.today, by=people.admin)
     with app.app_context(), clock.stopped_at(SUNDAY - timedelta(hours=4)), writing():
-        attendance.say_not_coming(people.other, camps.today)
+        marking.say_not_coming(people.other, camps.today)
     assert phone.outcomes(
         mark(camps.today, people.volunteer, base="expected"), mark(camps.today, people.other, base=None)
     ) == ["done", "done"]
@@ -206,7 +207,7 @@ def test_everyone_closing_and_reopening(
     app: Flask, phone: Phone, other_phone: Phone, camps: Camps, people: People
 ) -> None:
     with app.app_context(), writing():
-        attendance.sign_up(people.other, camps.today)
+        marking.sign_up(people.other, camps.today)
     other_phone.send(mark(camps.today, people.volunteer, "excused"))
     (everyone,) = phone.send(
         operation(camps.today, "everyone", people=[str(people.volunteer.id), str(people.other.id)])
@@ -214,7 +215,7 @@ def test_everyone_closing_and_reopening(
     assert everyone["said"].startswith("1 person marked present. 1 person had been marked meanwhile")
     assert len(everyone["rows"]) == 2
     with app.app_context(), writing():
-        attendance.sign_up(people.admin, camps.today)
+        marking.sign_up(people.admin, camps.today)
     (closed,) = phone.send(operation(camps.today, "close"))
     assert "1 person marked absent" in closed["said"]
     assert closed["closed"] == "Closed by Ravi Gowda, today at 11:30."

@@ -19,12 +19,14 @@ from tests.factories import attend, weekly
 from tests.views.conftest import HTMX, Camps
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, attendance, audit, badges, trail
+from webapp.domain import accounts, audit, trail
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Consequence, Effect, Entry, EntryAward
-from webapp.domain.badges import Award, Badge, Definition, Revocation
+from webapp.domain.badges import awards
 from webapp.domain.camps import Camp
 from webapp.domain.cells import BYTE_ORDER_MARK as BOM
+from webapp.domain.models.badge import Award, Badge, BadgeVersion, Revocation
 from webapp.domain.trail import Place, Wanted
 
 As = Callable[[Person], FlaskClient]
@@ -454,14 +456,14 @@ def test_what_the_trail_does_not_know_is_said(app: Flask, as_: As, people: Peopl
     with app.app_context():
         attend(people.volunteer, [camps.past], people.coordinator)
         with writing():
-            attendance.undo(people.volunteer, camps.past, by=people.coordinator)
+            marking.undo(people.volunteer, camps.past, by=people.coordinator)
         attend(people.volunteer, [camps.past], people.coordinator)
         with writing():
             db.session.execute(delete(EntryAward))
             db.session.execute(delete(Entry))
             db.session.execute(update(Revocation).values(reason="an old reason"))
         with writing():
-            attendance.excuse(people.volunteer, camps.past, by=people.admin)
+            marking.excuse(people.volunteer, camps.past, by=people.admin)
     said = words(as_(people.admin).get(f"/people/{people.volunteer.id}").text)
     assert "It was awarded before this was recorded, so who marked what then is not known." in said
     before = (
@@ -479,11 +481,11 @@ def test_an_award_tells_what_was_asked_when_it_was_earned(app: Flask, as_: As, p
         asked = badge.criteria_value
         with writing():
             if not db.session.get(Award, (people.volunteer.id, badge.id)):
-                badge = next(each.badge for each in badges.awards_of(people.volunteer.id))
+                badge = next(each.badge for each in awards.of_person(people.volunteer.id))
                 asked = badge.criteria_value
             badge.version, badge.criteria_value = 2, 40
             db.session.add(
-                Definition(badge_id=badge.id, version=2, criteria_type=badge.criteria_type, criteria_value=40)
+                BadgeVersion(badge_id=badge.id, version=2, criteria_type=badge.criteria_type, criteria_value=40)
             )
     said = words(as_(people.admin).get(f"/people/{people.volunteer.id}").text)
     assert re.search(rf"Earned when it asked for {asked} camps?( in a row)?; today it asks for 40 camps", said)
@@ -496,7 +498,7 @@ def test_commands_enter_what_they_do(app: Flask, tmp_path: object, people: Peopl
         attend(people.volunteer, weekly(1), people.coordinator)
         with writing():
             db.session.execute(delete(Award))
-    assert runner.invoke(args=["settle"]).exit_code == 0
+    assert runner.invoke(args=["evaluate"]).exit_code == 0
     with app.app_context(), writing():
         db.session.execute(delete(Award))
     assert runner.invoke(args=["verify", "--repair"]).exit_code == 0

@@ -27,8 +27,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, aliased, mapped_column
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
-from webapp.database import Instant, Model, choice, db, first_time, insert_rows, one_at_a_time, together
-from webapp.domain import audit, standings
+from webapp.database import Instant, Model, choice, db, first_time, insert_rows, one_at_a_time
+from webapp.domain import audit
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.infra.ids import new_id
@@ -78,7 +78,7 @@ class Person(Model):
     @property
     def is_listed(self) -> bool:
         """Whether leaderboards show them: active volunteers who have not opted out. Every list, rank, count
-        and export of a leaderboard goes by what :mod:`webapp.domain.standings` keeps of this.
+        and export of a leaderboard goes by this.
         """
         return self.role is Role.VOLUNTEER and self.is_active and not self.opted_out
 
@@ -179,8 +179,7 @@ def add_people(people: Sequence[tuple[int, str, Role, bool]]) -> int:
     taken = set(db.session.scalars(select(Person.book_no).where(Person.book_no.in_([each[0] for each in people]))))
     added = [_new(*each) for each in people if each[0] not in taken]
     columns = Person.__table__.c.keys()
-    with together():
-        insert_rows(Person.__table__, [{name: getattr(person, name) for name in columns} for person in added])
+    insert_rows(Person.__table__, [{name: getattr(person, name) for name in columns} for person in added])
     _enter(added)
     audit.note_each(Action.DEACTIVATED, {person.id: {} for person in added if not person.is_active})
     return len(added)
@@ -203,10 +202,8 @@ def _new(book_no: int, name: str, role: Role, is_active: bool = True) -> Person:
 
 def _enter(people: Sequence[Person]) -> None:
     """What belongs to new people besides their row."""
-    with together():
-        standings.enter(people)
-        details = {person.id: {"book_no": person.book_no, "role": person.role} for person in people}
-        audit.note_each(Action.PERSON_ADDED, details)
+    details = {person.id: {"book_no": person.book_no, "role": person.role} for person in people}
+    audit.note_each(Action.PERSON_ADDED, details)
 
 
 def is_nobody_here() -> bool:
@@ -265,9 +262,7 @@ _HOLD_ONE = (
 
 
 def end_sessions(person: Person) -> None:
-    """No session or token that was given out so far is good any longer. The caller enters it into the audit
-    trail, by which their open pages hear of it.
-    """
+    """No session or token that was given out so far is good any longer. Their open pages hear of it."""
     person.session_no = Person.session_no + 1  # counted by the database, so that none of two changes is lost
     db.session.flush()
     db.session.refresh(person, ["session_no"])
@@ -285,7 +280,6 @@ def deactivate(person: Person) -> None:
     _leave_an_admin(person)
     person.is_active = False
     end_sessions(person)
-    standings.relist(person)
     audit.note(Action.DEACTIVATED, person_id=person.id)
 
 
@@ -300,7 +294,6 @@ def reactivate(person: Person) -> None:
         return
     person.is_active = True
     db.session.flush()
-    standings.relist(person)
     audit.note(Action.REACTIVATED, person_id=person.id)
 
 
@@ -329,7 +322,6 @@ def call(person: Person, name: str) -> None:
     """Store a name, and whatever is made of it. The person is held."""
     person.name, person.search_name = name, fold(name)
     db.session.flush()
-    standings.rename(person)
 
 
 def change_role(person: Person, role: Role) -> None:
@@ -345,7 +337,6 @@ def change_role(person: Person, role: Role) -> None:
     _leave_an_admin(person)
     before, person.role = person.role, role
     db.session.flush()
-    standings.relist(person)
     ranks = list(Role)
     if ranks.index(role) < ranks.index(before):
         end_sessions(person)  # open pages may show what is not for them any more
@@ -382,7 +373,6 @@ def opt_out(person: Person, out: bool = True) -> None:
         return
     person.opted_out = out
     db.session.flush()
-    standings.relist(person)
     audit.note(Action.OPTED_OUT if out else Action.OPTED_IN, person_id=person.id)
 
 

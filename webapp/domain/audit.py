@@ -130,6 +130,9 @@ class Entry(Model):
         return found
 
 
+COLUMNS = tuple(Entry.__table__.c.keys())
+
+
 class EntryAward(Model):
     """An award that followed from an entry."""
 
@@ -190,32 +193,39 @@ def note(
     otherwise. ``details`` are facts of JSON, never anybody's name. ``entry_id`` is given where awards followed
     before it could be said what was done.
     """
-    entry = _row(action, details) | {"person_id": person_id, "camp_id": camp_id, "badge_id": badge_id}
-    entry_id = entry["id"] = entry_id or entry["id"]
-    entry["by_id"] = by_id or entry["by_id"]
-    insert_rows(Entry.__table__, [entry])
+    row = entry(action, details, by_id=by_id, person_id=person_id, camp_id=camp_id, badge_id=badge_id)
+    entry_id = row["id"] = entry_id or row["id"]
+    insert_rows(Entry.__table__, [row])
     follow(entry_id, awards)
     return entry_id
 
 
 def note_each(action: Action, people: Mapping[UUID, Mapping[str, object]]) -> None:
     """As :func:`note`, for many people at once, by their ids, each with the details of their own."""
-    entries = [_row(action, details) | {"person_id": person_id} for person_id, details in people.items()]
+    entries = [entry(action, details, person_id=each) for each, details in people.items()]
     insert_rows(Entry.__table__, entries)
 
 
-def _row(action: Action, details: Mapping[str, object] | None) -> dict[str, Any]:
-    """An entry about nobody and nothing yet."""
+def entry(
+    action: Action,
+    details: Mapping[str, object] | None,
+    *,
+    by_id: UUID | None = None,
+    person_id: UUID | None = None,
+    camp_id: UUID | None = None,
+    badge_id: UUID | None = None,
+) -> dict[str, Any]:
+    """Make the row of an entry, as :func:`note` writes it and the fast path does."""
     now = actor()
     return {
         "id": new_id(),
         "at": clock.now(),
-        "by_id": now.by_id,
+        "by_id": by_id or now.by_id,
         "device": now.device[:LONGEST_DEVICE],
         "action": action,
-        "person_id": None,
-        "camp_id": None,
-        "badge_id": None,
+        "person_id": person_id,
+        "camp_id": camp_id,
+        "badge_id": badge_id,
         "job_id": now.job_id,
         "details": json.dumps(details or {}, default=str),
     }

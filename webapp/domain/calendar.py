@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Column, Integer, Select, Uuid, and_, case, func, insert, select, union, update
@@ -15,22 +16,24 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import clear, db, one_at_a_time, rows_changed, scratch
-from webapp.domain import audit, badges, camps, rolls, settling
+from webapp.domain import audit, camps, rolls
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Effect, EntryAward
-from webapp.domain.badges import Award
+from webapp.domain.badges import awards
 from webapp.domain.camps import USUAL_START, Camp, Site, Status, clean_label, folded
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.records import Attendance, State, is_marked
+from webapp.domain.evaluation import bulk
+from webapp.domain.models.attendance import Attendance, State, is_marked
+from webapp.domain.models.badge import Award
+from webapp.domain.models.totals import Totals
 from webapp.domain.series import MOST_CAMPS
-from webapp.domain.standings import ALL_TIME, EVERYWHERE, Standing
 from webapp.infra.ids import new_id
 
 MOST_NAMES = 10  # of people who gain a badge
 YEARS_AHEAD = 10  # a camp further ahead than that is a slip of the pen
 
-stood = scratch(
-    "stood",
+kept = scratch(
+    "kept",
     Column("person_id", Uuid, primary_key=True),
     Column("visits", Integer),
     Column("longest_streak", Integer),
@@ -170,7 +173,7 @@ def _facts(camp: Camp) -> dict[str, object]:
 
 def _hold_calendar(site_id: UUID, first: date) -> None:
     """One change of the calendar at a time, and no marks at a site's camps from a date on meanwhile."""
-    one_at_a_time(settling.WORK)
+    one_at_a_time(bulk.WORK)
     camps.hold_from(site_id, first)
 
 
@@ -178,7 +181,7 @@ def _hold(camp: Camp, *dates: date) -> tuple[Camp, date]:
     """A camp to be changed, held along with the calendar from its date on, or from an earlier one of ``dates``;
     and which date that is.
     """
-    one_at_a_time(settling.WORK)  # before its date is read, which only this work changes
+    one_at_a_time(bulk.WORK)  # before its date is read, which only this work changes
     now = db.session.execute(select(Camp.camp_date).where(Camp.id == camp.id)).scalar_one()
     first = min((now, *dates))
     camps.hold_from(camp.site_id, first)
@@ -227,7 +230,7 @@ def _settle_from(site: Site, first: date, entry_id: UUID, camp: Camp | None = No
     if camp:
         completed = select(Award.person_id).where(Award.camp_id == camp.id)
         concerned = select(union(concerned, completed).subquery().c.person_id)
-    settling.settle(concerned, entry_id=entry_id)
+    bulk.evaluate(concerned, entry_id=entry_id)
 
 
 def _marked_from(site_id: UUID, first: date) -> Select[tuple[UUID]]:
@@ -255,7 +258,7 @@ def add_site(name: str, time_zone: str) -> Site:
     """Add a site. Raises :class:`InvalidError` for a bad name or a time zone that is not in the IANA list,
     :class:`ConflictError` for the name of another.
     """
-    one_at_a_time(settling.WORK)
+    one_at_a_time(bulk.WORK)
     site = camps.add_site(name, time_zone)
     audit.note(Action.SITE_ADDED, details={"site_id": site.id, **_site_facts(site)})
     return site
@@ -267,7 +270,7 @@ def change_site(site: Site, name: str | None, time_zone: str | None) -> None:
     Raises as :func:`add_site` does, and :class:`ConflictError` where people are marked at a camp that would
     not have been held yet.
     """
-    one_at_a_time(settling.WORK)
+    one_at_a_time(bulk.WORK)
     db.session.refresh(site)
     name = site.name if name is None else clean_label(name, "place")
     time_zone = site.time_zone if time_zone is None else camps.clean_time_zone(time_zone)
@@ -340,28 +343,29 @@ def weigh(site: Site, first: date, change: Callable[[UUID], object]) -> Effects:
     """Carry out a change of a site's calendar from a date on, and say what it did. ``change`` is handed the id
     of its entry in the audit trail.
     """
-    clear(stood)
+    clear(kept)
     if first <= site.today:
-        figures = select(Standing.person_id, Standing.visits, Standing.longest_streak).where(
-            _is_overall(), Standing.person_id.in_(_marked_from(site.id, first))
-        )
-        db.session.execute(insert(stood).from_select(stood.c.keys(), figures))
+        of_concerned = _totals().where(Totals.person_id.in_(_marked_from(site.id, first)))
+        db.session.execute(insert(kept).from_select(kept.c.keys(), of_concerned))
     entry_id = new_id()
     change(entry_id)
-    return Effects(_gains(entry_id), *_moved_figures())
+    return Effects(_gains(entry_id), *_moved_totals())
 
 
-def _is_overall() -> ColumnElement[bool]:
-    return and_(Standing.site_id == EVERYWHERE, Standing.period == ALL_TIME)
+def _totals() -> Select[Any]:
+    """Build the query for each person's visits and longest streak, of all sites together."""
+    figures = func.sum(Totals.visits).label("visits"), func.max(Totals.longest_streak).label("longest")
+    return select(Totals.person_id, *figures).group_by(Totals.person_id)
 
 
-def _moved_figures() -> list[int]:
-    pairs = ((Standing.visits, stood.c.visits), (Standing.longest_streak, stood.c.longest_streak))
-    moved = [more for now, before in pairs for more in (now > before, now < before)]
+def _moved_totals() -> list[int]:
+    now = _totals().where(Totals.person_id.in_(select(kept.c.person_id))).subquery()
+    pairs = (now.c.visits, kept.c.visits), (now.c.longest, kept.c.longest_streak)
+    moved = [more for after, before in pairs for more in (after > before, after < before)]
     query = (
         select(*(func.coalesce(func.sum(case((condition, 1), else_=0)), 0) for condition in moved))
-        .select_from(stood)
-        .join(Standing, and_(Standing.person_id == stood.c.person_id, _is_overall()))
+        .select_from(kept)
+        .join(now, now.c.person_id == kept.c.person_id)
     )
     return [int(number) for number in db.session.execute(query).one()]
 
@@ -388,7 +392,7 @@ def _gains(entry_id: UUID) -> list[Gain]:
     return [
         Gain(badge.name, effect, *found[badge.id, effect])
         for effect in Effect
-        for badge in badges.all_definitions()
+        for badge in awards.all_definitions()
         if (badge.id, effect) in found
     ]
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    update,
 )
 from sqlalchemy.orm import Mapped, aliased, contains_eager, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
@@ -56,8 +57,8 @@ class Site(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(String(LONGEST_LABEL), unique=True)
     time_zone: Mapped[str] = mapped_column(String(64), default=DEFAULT_TIME_ZONE)
-    # The first date of the last twelve months, as the standings of that period are kept at present.
-    recent_from: Mapped[date]
+    # Raised by whatever changes the calendar, so that a fast mark decided before is not written.
+    calendar_version: Mapped[int] = mapped_column(default=1, server_default="1")
 
     @property
     def zone(self) -> ZoneInfo:
@@ -188,7 +189,7 @@ def add_site(name: str, time_zone: str = DEFAULT_TIME_ZONE) -> Site:
     time_zone = clean_time_zone(time_zone)
     name = clean_label(name, "place")
     must_be_free(name)
-    site = Site(id=new_id(), name=name, time_zone=time_zone, recent_from=first_of_recent(clock.today(time_zone)))
+    site = Site(id=new_id(), name=name, time_zone=time_zone)
     db.session.add(site)
     db.session.flush()
     return site
@@ -227,9 +228,12 @@ def hold_by_id(camp_id: UUID) -> Camp | None:
 
 
 def hold_from(site_id: UUID, day: date) -> None:
-    """Keep everybody from marking at a site's camps from a date on until the transaction ends: a step is
-    added to the calendar before them, which a mark under way would not see.
+    """Keep everybody from marking at a site's camps from a date on until the transaction ends: its
+    calendar changes, which a mark under way would not see. Fast marks are kept out by the site's row and
+    its calendar version; it comes first, as they lock it first.
     """
+    raised = update(Site).where(Site.id == site_id)
+    db.session.execute(raised.values(calendar_version=Site.calendar_version + 1))
     query = select(Camp.id).where(Camp.site_id == site_id, Camp.camp_date >= day).order_by(Camp.id)
     db.session.execute(query.with_for_update()).all()
 

@@ -31,6 +31,9 @@ def split(line: str, separator: str) -> list[str]:
 
     Raises :class:`InvalidError` where the line is no CSV.
     """
+    # The reader takes four times as long, and does the same without quotes.
+    if '"' not in line and len(line) < csv.field_size_limit():
+        return line.rstrip("\r\n").split(separator)
     if line.count('"') % 2:
         raise InvalidError(
             'not readable as CSV: a quote (") is not closed on this line, and no cell may hold a line break.'

@@ -11,9 +11,9 @@ from sqlalchemy import and_, func, select
 
 from webapp.database import db
 from webapp.domain import camps
-from webapp.domain.badges import Award
 from webapp.domain.camps import Camp
-from webapp.domain.records import Attendance, CampRole, State
+from webapp.domain.models.attendance import Attendance, CampRole, State
+from webapp.domain.models.badge import Award
 
 FORESEEN = timedelta(days=60)  # how far ahead somebody is asked whether they will come
 MOST_COMING = 6

@@ -8,18 +8,21 @@ from random import Random
 from sqlalchemy import delete, func, select
 
 from webapp.database import db
-from webapp.domain import accounts, attendance, calendar, camps, credentials, imports, organisation, rolls, standings
+from webapp.domain import accounts, calendar, camps, credentials, imports, organisation, rolls
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import marking
 from webapp.domain.audit import Entry as AuditEntry
 from webapp.domain.audit import EntryAward
-from webapp.domain.badges import Award, Revocation
 from webapp.domain.camps import Camp, Site
 from webapp.domain.credentials import PasswordLink
 from webapp.domain.errors import ConflictError
 from webapp.domain.history_file import Entry
 from webapp.domain.jobs import Job, Upload
+from webapp.domain.models.attendance import Attendance, CampRole, State
+from webapp.domain.models.badge import Award, Revocation
+from webapp.domain.models.board import Board, BoardLine, BoardRequest
+from webapp.domain.models.totals import Totals
 from webapp.domain.operations import Operation
-from webapp.domain.records import Attendance, CampRole, State
 from webapp.domain.rolls import Closing
 from webapp.domain.uploads import UploadProblem, UploadRow
 
@@ -146,11 +149,11 @@ def _accounts() -> str:
 
 def _clear() -> None:
     kept = (
-        *(Revocation, Award, Operation, Closing, Attendance, Camp, standings.Standing),
+        *(BoardRequest, BoardLine, Board, Totals, Revocation, Award, Operation, Closing, Attendance, Camp),
         *(UploadProblem, UploadRow, Upload, Job, EntryAward, AuditEntry, PasswordLink),
         *(Person, organisation.Setting),
     )
-    for table in (*kept, standings.tally):
+    for table in kept:
         db.session.execute(delete(table))
     db.session.execute(delete(Site).where(Site.name != camps.DEFAULT_SITE))
     db.session.expire_all()
@@ -226,4 +229,4 @@ def _open_camp(today: date) -> None:
     for person in db.session.scalars(select(Person).order_by(Person.book_no)):
         likely = chance.random() < LIKELY_TODAY
         if person.is_active and (person.book_no == 2 or (likely and person.book_no > max(ACCOUNTS))):
-            attendance.sign_up(person, camp, roles.get(person.book_no, CampRole.VOLUNTEER))
+            marking.sign_up(person, camp, roles.get(person.book_no, CampRole.VOLUNTEER))

@@ -13,11 +13,13 @@ from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import aliased
 
 from webapp.database import db
-from webapp.domain import camps, leaderboard
+from webapp.domain import camps
 from webapp.domain.accounts import Person
 from webapp.domain.camps import Camp, Site, Status
 from webapp.domain.history_file import STATES
-from webapp.domain.records import Attendance, CampRole, State
+from webapp.domain.leaderboard import boards
+from webapp.domain.models.attendance import Attendance, CampRole, State
+from webapp.domain.models.board import Board
 
 AT_ONCE = 1_000  # rows fetched at a time
 PEOPLE = ("book_no", "name", "role", "active")
@@ -75,13 +77,13 @@ def attendance(*, with_site: bool) -> Iterator[Row]:
             yield row(*first, site, camp, day, CampRole.VOLUNTEER, State.EXPECTED)
 
 
-def standings() -> Iterator[Row]:
-    """The leaderboard of everywhere and all time, in the order of :data:`STANDINGS`."""
-    for exported in leaderboard.export():
+def standings(board: Board) -> Iterator[Row]:
+    """Export a board, in the order of :data:`STANDINGS`."""
+    for exported in boards.export(board):
         line, person = exported.line, exported.line.person
-        held = ";".join(badge.name for badge in line.badges)
+        badges = ";".join(badge.name for badge in line.badges)
         figures = (line.visits, line.longest_streak, exported.current_streak)
-        yield line.rank, person.book_no, person.name, *figures, held
+        yield line.rank, person.book_no, person.name, *figures, badges
 
 
 def _camps_of_nobody() -> Select[tuple[str, str, date]]:

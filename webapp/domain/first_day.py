@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import Select, func, select
 
 from webapp.database import db
-from webapp.domain import accounts, audit, organisation, standings
+from webapp.domain import accounts, audit, organisation
 from webapp.domain.accounts import Person, Role, fold
 from webapp.domain.audit import Action
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
-from webapp.domain.records import Attendance, is_marked
+from webapp.domain.models.attendance import Attendance, is_marked
 
 MOST_TYPED = 300  # people at a time; more come better by a file
 MOST_TOLD = 20  # problems
@@ -99,7 +99,6 @@ def appoint(person: Person) -> None:
         raise ConflictError(f"{person.name} is {person.role} already. Nothing was changed.")
     before, person.role = person.role, Role.COORDINATOR
     db.session.flush()
-    standings.relist(person)
     audit.note(Action.ROLE_CHANGED, person_id=person.id, details={"before": before, "role": person.role})
 
 

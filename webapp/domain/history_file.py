@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 from webapp.domain import cells as csv_cells
 from webapp.domain.accounts import clean_name, parse_book_no
 from webapp.domain.camps import clean_label
 from webapp.domain.errors import InvalidError
-from webapp.domain.records import CampRole, State
+from webapp.domain.models.attendance import CampRole, State
 
 T = TypeVar("T")
 
@@ -42,8 +42,7 @@ STATES = {
 CAMP_ROLES = {role.value: role for role in CampRole}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One good row. ``site`` is empty where the file does not say."""
 
     line: int
@@ -104,17 +103,24 @@ class Reader:
         return Place(self._lines.at, self._lines.number)
 
     def __iter__(self) -> Iterator[Entry | Problem]:
-        for text in self._texts:
-            yield from parsed(self._lines.number, text, self.form, _entry)
+        lines = ((self._lines.number, text) for text in self._texts)
+        return parsed(lines, self.form, _entry)
 
 
-def parsed(line: int, text: str, form: Form, made: Callable[[int, Mapping[str, str]], T]) -> Iterator[T | Problem]:
-    """What is ``made`` of a line of a file, or why it cannot be; nothing of one that is empty."""
-    try:
-        if row := _row_of(text, form):
-            yield made(line, row)
-    except InvalidError as error:
-        yield Problem(line, str(error))
+def parsed(
+    lines: Iterable[tuple[int, str]],
+    form: Form,
+    made: Callable[[int, Mapping[str, str]], T],
+) -> Iterator[T | Problem]:
+    """Yield what is ``made`` of each numbered line of a file, or why it cannot be; nothing of one
+    that is empty.
+    """
+    for line, text in lines:
+        try:
+            if row := _row_of(text, form):
+                yield made(line, row)
+        except InvalidError as error:
+            yield Problem(line, str(error))
 
 
 def read(path: Path) -> Iterator[Entry | Problem]:
@@ -220,13 +226,16 @@ def _row_of(line: str, form: Form) -> dict[str, str]:
     Raises :class:`InvalidError` where the line is no CSV, or has not as many cells as there are columns.
     """
     cells = csv_cells.split(line, form.separator)
-    if not any(cell.strip() for cell in cells):
+    if not any(map(str.strip, cells)):
         return {}
     while len(cells) > len(form.columns) and not cells[-1].strip():
         cells.pop()
     if len(cells) != len(form.columns):
         raise InvalidError(f"it has {len(cells)} of {len(form.columns)} columns.")
-    return {column: csv_cells.plain(cell.strip()) for column, cell in zip(form.columns, cells, strict=True)}
+    row = dict(zip(form.columns, map(str.strip, cells), strict=True))
+    if "'" in line:
+        return {column: csv_cells.plain(cell) for column, cell in row.items()}
+    return row
 
 
 def _entry(line: int, row: Mapping[str, str]) -> Entry:
@@ -240,7 +249,7 @@ def _entry(line: int, row: Mapping[str, str]) -> Entry:
         raise InvalidError(f"camp_role is “{role[:20]}”; it must be one of {', '.join(CAMP_ROLES)}.")
     return Entry(
         line=line,
-        book_no=parse_book_no(row["book_no"]),
+        book_no=_book_no(row["book_no"]),
         name=_name(row["name"]),
         site=_label(row["site"], "site") if row.get("site") else "",
         camp=_label(row["camp"], "camp"),
@@ -250,7 +259,8 @@ def _entry(line: int, row: Mapping[str, str]) -> Entry:
     )
 
 
-# The same few names and dates come again and again.
+# The same few numbers, names and dates come again and again.
+_book_no = lru_cache(maxsize=65_536)(parse_book_no)
 _name = lru_cache(maxsize=65_536)(clean_name)
 _label = lru_cache(maxsize=4_096)(clean_label)
 

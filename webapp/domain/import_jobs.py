@@ -13,14 +13,15 @@ from typing import Any
 from uuid import UUID
 
 from webapp.database import analyze, db, one_at_a_time
-from webapp.domain import audit, imports, jobs, settling, staging, uploads
+from webapp.domain import audit, imports, jobs, staging, uploads
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError
+from webapp.domain.evaluation import bulk
+from webapp.domain.evaluation.bulk import Evaluated
 from webapp.domain.history_file import Form, Place
 from webapp.domain.imports import Report
 from webapp.domain.jobs import UNFINISHED, Job, Kind, Status
-from webapp.domain.settling import Settled
 from webapp.domain.uploads import UploadRow
 
 # How many in one transaction: each takes some tenths of a second, for marks at a table wait meanwhile.
@@ -189,7 +190,7 @@ def carry_out(job: Job) -> bool:
         return _settle_others(job, at)
     if "clear" in at:
         return uploads.clear_some(check_id)
-    one_at_a_time(settling.WORK)
+    one_at_a_time(bulk.WORK)
     if "book_no" in at:
         return _store(job, check_id, at["book_no"])
     return _begin(job, check_id)
@@ -218,12 +219,12 @@ def _begin(job: Job, check_id: UUID) -> bool:
 
 def _settle_others(job: Job, at: Mapping[str, Any]) -> bool:
     """Settle those whose runs go over the new dates, named in the file or not."""
-    one_at_a_time(settling.WORK)
+    one_at_a_time(bulk.WORK)
     new_dates = {UUID(site_id): date.fromisoformat(day) for site_id, day in at["gone_over"].items()}
     after = UUID(at["after"]) if at["after"] else None
-    done = Settled()
+    done = Evaluated()
     people = imports.gone_over(new_dates)
-    last = settling.settle_slice(after, people, done, dated_back=True, entry_id=_entry(job), most=PEOPLE_SETTLED)
+    last = bulk.evaluate_slice(after, people, done, dated_back=True, entry_id=_entry(job), most=PEOPLE_SETTLED)
     job.add(new_badges=done.new_badges + done.returned_badges)
     if last:
         _go_on(job, unfinished=True, gone_over=at["gone_over"], after=last)

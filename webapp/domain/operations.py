@@ -6,6 +6,7 @@ believed to stand when the coordinator decided: where somebody else decided diff
 not carried out but brought back as a question.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
@@ -18,12 +19,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp import clock
 from webapp.database import Instant, Model, db
-from webapp.domain import accounts, attendance, camps, cards, rolls
+from webapp.domain import accounts, camps, cards, rolls
 from webapp.domain.accounts import LONGEST_NAME, Person
-from webapp.domain.attendance import Outcome
+from webapp.domain.attendance import fast_path, marking
+from webapp.domain.attendance.fast_path import FastMark
+from webapp.domain.attendance.marking import Outcome
 from webapp.domain.camps import Camp
+from webapp.domain.credentials import Asker
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.records import LONGEST_REASON, Attendance, CampRole, State
+from webapp.domain.models.attendance import LONGEST_REASON, Attendance, CampRole, State
 
 MOST_PEOPLE = 5_000  # that one operation may name
 
@@ -151,20 +155,48 @@ def carry_out(order: Order, *, by: Person, secret: str, sent_at: datetime | None
     # Before the note of the operation, whose key takes a lighter hold of the camp: two that close the roll
     # call together would wait for each other.
     camps.hold(camp, to_change=isinstance(order, CloseOrder))
-    db.session.add(
-        Operation(
-            id=order.id,
-            by_id=by.id,
-            camp_id=camp.id,
-            action=order.action,
-            order=order.model_dump(mode="json", exclude={"id", "camp", "made_at", "action", "card"}),
-            made_at=order.made_at,
-            received_at=now,
-        )
-    )
+    db.session.add(Operation(**_row(order, by), order=_content(order)))
     db.session.flush()  # the same operation sent twice at once waits here for the other
     skew = now - sent_at if sent_at else timedelta()
     return _carry_out(order, camp, by, secret, min(_shifted(order.made_at, skew), now))
+
+
+def mark_fast(order: Order, *, by: Person, secret: str) -> FastMark | None:
+    """Carry out an order that marks somebody present on the fast path, which commits by itself; nothing
+    where it is another order, or :func:`carry_out` has to look closer.
+    """
+    is_ordinary = isinstance(order, MarkOrder) and order.state is State.PRESENT
+    if not isinstance(order, MarkOrder) or not is_ordinary:
+        return None
+
+    def agrees(person: Person, stored: Attendance | None) -> bool:
+        is_own_card = order.card is None or order.card == cards.text_of(person, secret)
+        return is_own_card and not _decided_otherwise(order, stored, by)
+
+    return fast_path.mark(
+        order.person,
+        order.camp,
+        Asker(by.id, by.session_no),
+        camp_role=order.camp_role,
+        agrees=agrees,
+        operation=_row(order, by) | {"order": json.dumps(_content(order))},
+    )
+
+
+def _row(order: Order, by: Person) -> dict[str, Any]:
+    """What is stored of an order, but for its content."""
+    return {
+        "id": order.id,
+        "by_id": by.id,
+        "camp_id": order.camp,
+        "action": order.action,
+        "made_at": order.made_at,
+        "received_at": clock.now(),
+    }
+
+
+def _content(order: Order) -> dict[str, Any]:
+    return order.model_dump(mode="json", exclude={"id", "camp", "made_at", "action", "card"})
 
 
 def _shifted(instant: datetime, by: timedelta) -> datetime:
@@ -187,7 +219,7 @@ def _carry_out(order: Order, camp: Camp, by: Person, secret: str, decided_at: da
         return _close(order, camp, by)
     if isinstance(order, AddOrder):
         person = _add(order)
-        outcome = attendance.mark_present(person, camp, by=by, camp_role=order.camp_role)
+        outcome = marking.mark_present(person, camp, by=by, camp_role=order.camp_role)
         return Done(camp, [person.id], {person.id: outcome}, f"{person.name} has book number {person.book_no}.")
     found = accounts.by_id(order.person)
     if found is None:
@@ -230,27 +262,27 @@ def _people(number: int) -> str:
 
 def _leave(order: LeaveOrder, person: Person, camp: Camp, decided_at: datetime) -> Outcome:
     if order.at is None:
-        return attendance.stay(person, camp)
+        return marking.stay(person, camp)
     at = decided_at if order.at == "now" else datetime.combine(camp.camp_date, order.at, camp.site.zone)
-    return attendance.check_out(person, camp, at=at)
+    return marking.check_out(person, camp, at=at)
 
 
 def _mark(order: MarkOrder, person: Person, camp: Camp, by: Person, secret: str) -> Outcome:
     if order.card is not None and cards.read(order.card, secret).id != person.id:
         raise InvalidError("This card names somebody else.")
-    found = attendance.standing(person, camp)
+    found = marking.lock_attendance(person, camp)
     if _decided_otherwise(order, found, by):
         raise DecidedOtherwise(_what_stands(found, person, camp, by))
     match order.state:
         case State.PRESENT:
-            return attendance.mark_present(person, camp, by=by, camp_role=order.camp_role)
+            return marking.mark_present(person, camp, by=by, camp_role=order.camp_role)
         case State.EXCUSED:
             known = found.reason if found and found.state is State.EXCUSED else None
-            return attendance.excuse(person, camp, by=by, reason=order.reason or known)
+            return marking.excuse(person, camp, by=by, reason=order.reason or known)
         case State.ABSENT:
-            return attendance.mark_absent(person, camp, by=by)
+            return marking.mark_absent(person, camp, by=by)
         case State.EXPECTED:
-            return attendance.undo(person, camp, by=by)
+            return marking.undo(person, camp, by=by)
 
 
 def _decided_otherwise(order: MarkOrder, found: Attendance | None, by: Person) -> bool:

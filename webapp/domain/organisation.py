@@ -13,6 +13,8 @@ from webapp.domain.errors import InvalidError
 
 DEFAULT_NAME = "Camp Badges"
 LONGEST_NAME = 60  # characters; it stands in the head of every page and on every card
+TOTALS = "totals"  # the setting by which an upgrade says that totals are to be filled
+TO_BE_FILLED = "to be filled"  # its value until the first are; then the id of the last person
 REGIONS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
 

@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from webapp.database import db
-from webapp.domain import accounts, audit, badges, camps
+from webapp.domain import accounts, audit, camps
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Entry
-from webapp.domain.badges import Award, Badge
+from webapp.domain.badges import awards
 from webapp.domain.camps import Camp, Site
-from webapp.domain.records import Attendance
+from webapp.domain.models.attendance import Attendance
+from webapp.domain.models.badge import Award, Badge
 
 
 def of(person: Person) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def _attendance(person: Person) -> list[dict[str, Any]]:
 
 
 def _awards(person: Person) -> list[dict[str, Any]]:
-    revocations = badges.revocations_of(person.id)
+    revocations = awards.revocations_of(person.id)
     found = (
         select(Award, Badge, Camp)
         .join(Badge, Badge.id == Award.badge_id)

@@ -154,8 +154,7 @@ def _rows(content: bytes) -> Iterator[Row | Problem]:
     must_be_text(content)
     lines = iter(Lines([content], Place()))
     form = form_of(next(lines, ""), REQUIRED, OPTIONAL)
-    for number, line in enumerate(lines, start=2):
-        yield from parsed(number, line, form, _row)
+    return parsed(enumerate(lines, start=2), form, _row)
 
 
 def _row(line: int, row: Mapping[str, str]) -> Row:

@@ -7,18 +7,20 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, and_, exists, func, or_, select
+from sqlalchemy import ForeignKey, and_, exists, func, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
 from webapp.database import Instant, Model, db
-from webapp.domain import accounts, attendance, audit, badges, camps, histories
+from webapp.domain import accounts, audit, camps
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import Mark, Outcome
+from webapp.domain.attendance import marking
+from webapp.domain.attendance.marking import Mark, Outcome
 from webapp.domain.audit import Action
-from webapp.domain.badges import Badge, Change
+from webapp.domain.badges import awards, history
 from webapp.domain.camps import Camp
-from webapp.domain.records import Attendance, State, step_of
+from webapp.domain.models.attendance import Attendance, State, step_of
+from webapp.domain.models.badge import Badge
 
 
 class Closing(Model):
@@ -53,16 +55,27 @@ def roll(camp: Camp, query: str = "", limit: int = 1000) -> list[Row]:
     With a ``query``, whoever matches it (see :func:`accounts.search`), those on the roll first, then
     active people who did not sign up.
     """
-    on_it = Attendance.person_id.is_not(None)
-    found = accounts.search(query)
-    people = (
+    search = accounts.search(query)
+    here = Attendance.camp_id == camp.id
+    # Two questions: joined outwards, SQLite reads everybody there is for those who are on the roll.
+    on_it = (
         select(Person, Attendance)
-        .outerjoin(Attendance, and_(Attendance.person_id == Person.id, Attendance.camp_id == camp.id))
-        .where(found.condition, or_(on_it, Person.is_active) if accounts.fold(query) else on_it)
-        .order_by(~on_it, *found.order)
+        .join(Attendance, Attendance.person_id == Person.id)
+        .where(here, search.condition)
+        .order_by(*search.order)
         .limit(limit)
     )
-    return _rows(camp, db.session.execute(people).tuples().all())
+    rows = _rows(camp, db.session.execute(on_it).tuples().all())
+    if not accounts.fold(query):
+        return rows
+    others = (
+        select(Person)
+        .where(search.condition, Person.is_active)
+        .where(Person.id.not_in(select(Attendance.person_id).where(here)))
+        .order_by(*search.order)
+        .limit(limit - len(rows))
+    )
+    return [*rows, *(Row(person, None) for person in db.session.scalars(others))]
 
 
 def row_after(camp: Camp, person: Person, outcome: Outcome | None = None) -> Row:
@@ -167,7 +180,7 @@ def everyone_is_here(camp: Camp, *, by: Person, only: Collection[UUID] | None = 
     """
     camp = camps.hold(camp)
     expected = [person for person in _expected(camp) if person.is_active and (only is None or person.id in only)]
-    return attendance.mark_all(expected, camp, Mark(State.PRESENT, "everyone was marked present"), by=by)
+    return marking.mark_all(expected, camp, Mark(State.PRESENT, "everyone was marked present"), by=by)
 
 
 def close(camp: Camp, *, by: Person) -> dict[UUID, Outcome]:
@@ -178,7 +191,7 @@ def close(camp: Camp, *, by: Person) -> dict[UUID, Outcome]:
     """
     camp = camps.hold(camp, to_change=True)
     mark = Mark(State.ABSENT, "the roll call was closed", presumed=True)
-    outcomes = attendance.mark_all(_expected(camp), camp, mark, by=by)
+    outcomes = marking.mark_all(_expected(camp), camp, mark, by=by)
     if closing_of(camp) is None:
         db.session.add(Closing(camp_id=camp.id, closed_at=clock.now(), closed_by_id=by.id, closed_by=by))
         db.session.flush()
@@ -194,7 +207,7 @@ def reopen(camp: Camp, *, by: Person) -> dict[UUID, Outcome]:
     camp = camps.hold(camp, to_change=True)
     presumed = select(Person).join(Attendance, Attendance.person_id == Person.id)
     people = db.session.scalars(presumed.where(Attendance.camp_id == camp.id, Attendance.presumed)).all()
-    outcomes = attendance.mark_all(people, camp, Mark(State.EXPECTED, "the roll call was opened again"), by=by)
+    outcomes = marking.mark_all(people, camp, Mark(State.EXPECTED, "the roll call was opened again"), by=by)
     closing = closing_of(camp)
     if closing:
         db.session.delete(closing)
@@ -217,24 +230,22 @@ def _rows(camp: Camp, found: Sequence[tuple[Person, Attendance | None]]) -> list
 
 
 def _at_risk(camp: Camp, present: Sequence[Attendance]) -> dict[UUID, list[Badge]]:
-    """The badges that would go if these people's presence at the camp were taken back."""
-    held = badges.asked_of_awards([each.person_id for each in present])
-    definitions = {badge.id: badge for badge in badges.all_definitions()}
-    marks = histories.marks_of(held)
-    calendars = camps.latest_of({site_id for of_one in marks.values() for site_id in of_one})
+    """Find the badges that would go if these people's presence at the camp were taken back."""
+    known = awards.known_of([each.person_id for each in present])
+    holders = [person_id for person_id, given in known.items() if given]
+    histories = history.read(holders)
     risks = {}
     for each in present:
-        if each.person_id not in held:
+        before = histories.get(each.person_id)
+        if before is None:
             continue
-        own = marks[each.person_id]
-        left = attendance.undone(each)
-        instead = step_of(left, each.camp_role) if left is State.EXCUSED else None
-        rest = histories.without(own, camp, instead)
-        change = Change(each.person_id, histories.history(rest, calendars), histories.history(own, calendars))
-        gone = [
-            definitions[badge_id]
-            for badge_id, asked in held[each.person_id]
-            if badges.is_lost(change, definitions[badge_id], asked)
+        left = marking.undone(each)
+        step = step_of(left, each.camp_role) if left is State.EXCUSED else None
+        after = before.changed(camp.id, step)
+        lost = [
+            award.badge
+            for award, requirement in known[each.person_id].values()
+            if award.revoked_at is None and awards.is_lost(before, after, award.badge, requirement)
         ]
-        risks[each.person_id] = sorted(gone, key=badges.in_order)
+        risks[each.person_id] = sorted(lost, key=awards.in_order)
     return risks

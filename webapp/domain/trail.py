@@ -18,11 +18,12 @@ from sqlalchemy.orm import contains_eager
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp.database import db
-from webapp.domain import badges, camps
+from webapp.domain import camps
 from webapp.domain.accounts import Person
 from webapp.domain.audit import EVERYDAY, RARE, Action, Effect, Entry, EntryAward
-from webapp.domain.badges import Asked, Award, Badge, Criteria, Definition, Revocation, own_definition
+from webapp.domain.badges import awards
 from webapp.domain.camps import Camp
+from webapp.domain.models.badge import Award, Badge, BadgeVersion, Requirement, Revocation
 
 FEW_AWARDS = 6  # of an entry that are read for a list; its own page has all
 
@@ -213,7 +214,7 @@ class Story:
     """One award of somebody, and all that became of it, from the first on."""
 
     award: Award
-    asked: Asked
+    asked: Requirement
     """What the badge asked for when it was earned."""
     causes: Sequence[Cause]
     unrecorded: Sequence[Revocation]
@@ -245,7 +246,7 @@ def stories_of(person_id: UUID) -> list[Story]:
             Cause(effect, entry, _reason(next(within, None)) if effect is Effect.REVOKED else "")
             for effect, entry in own
         ]
-        stories.append(Story(award, Asked(*asked), told, before))
+        stories.append(Story(award, Requirement(*asked), told, before))
     return stories
 
 
@@ -271,17 +272,17 @@ def _causes(person_id: UUID) -> dict[UUID, list[tuple[Effect, Entry]]]:
 
 def _revocations(person_id: UUID) -> dict[UUID, list[Revocation]]:
     found: dict[UUID, list[Revocation]] = defaultdict(list)
-    for revocation in badges.revocations_of(person_id):
+    for revocation in awards.revocations_of(person_id):
         found[revocation.badge_id].append(revocation)
     return found
 
 
-def _awards(person_id: UUID) -> Select[tuple[Award, Criteria, int]]:
+def _awards(person_id: UUID) -> Select[tuple[Award, str, int]]:
     return (
-        select(Award, Definition.criteria_type, Definition.criteria_value)
+        select(Award, BadgeVersion.criteria_type, BadgeVersion.criteria_value)
         .join(Award.badge)
         .join(Award.camp)
-        .join(Definition, own_definition())
+        .join(BadgeVersion, Award.under())
         .options(contains_eager(Award.badge), contains_eager(Award.camp))
         .where(Award.person_id == person_id)
         .order_by(Camp.camp_date, Camp.start_time, Badge.criteria_value, Badge.position)

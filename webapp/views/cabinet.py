@@ -13,11 +13,15 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import accounts, attendance, badges, camps, days, histories
+from webapp.domain import accounts, camps, days
 from webapp.domain.accounts import Person, Role
-from webapp.domain.badges import Asked, Award, History, Progress
+from webapp.domain.attendance import marking
+from webapp.domain.badges import awards, history
+from webapp.domain.badges.history import History
+from webapp.domain.badges.progress import Progress, next_of, progress_of
 from webapp.domain.days import Day
 from webapp.domain.errors import InvalidError
+from webapp.domain.models.badge import Award, Requirement
 from webapp.views import live, trail
 from webapp.views.security import from_htmx, permits, viewer
 
@@ -39,13 +43,13 @@ class Cabinet:
     many_sites: bool
     coming: Sequence[Day] = ()
     just_earned: frozenset[UUID] = frozenset()
-    older: Mapping[UUID, Asked] = field(default_factory=dict)
+    older: Mapping[UUID, Requirement] = field(default_factory=dict)
     """The badges that asked for something else when they were earned; told to admins alone."""
 
     @property
     def next(self) -> Progress | None:
         """The first badge not yet earned."""
-        return badges.next_of(self.progress)
+        return next_of(self.progress)
 
     @property
     def locked(self) -> list[Progress]:
@@ -81,22 +85,22 @@ def open_cabinet(
     today = site.today
     first, last = (date(year, 1, 1), date(year, 12, 31)) if year else (today - timedelta(days=365), today)
     began = days.first_date_of(person.id)
-    history = histories.history_of(person.id)
-    awards = badges.awards_of(person.id)
-    fresh = {each.badge_id for each in awards if since and each.earned_at > since and not each.found_later}
+    own = history.of_person(person.id)
+    given = awards.of_person(person.id)
+    fresh = {each.badge_id for each in given if since and each.earned_at > since and not each.found_later}
     return Cabinet(
         person=person,
         zone=site.zone,
-        history=history,
-        awards=awards,
-        progress=badges.progress_of(history, awards),
+        history=own,
+        awards=given,
+        progress=progress_of(own, given, today),
         days=days.days_of(person.id, first, last),
         year=year,
         years=range(began.year, today.year + 1) if began else (),
         many_sites=camps.has_many_sites(),
         coming=days.coming_days(person.id, today) if mine else (),
-        just_earned=frozenset(fresh - badges.ever_revoked(person.id)),
-        older=badges.older_of(person.id) if for_admin else {},
+        just_earned=frozenset(fresh - awards.ever_revoked(person.id)),
+        older=awards.older_of(person.id) if for_admin else {},
     )
 
 
@@ -122,9 +126,9 @@ def answer(camp_id: UUID) -> ResponseReturnValue:
     said = request.form.get("answer")
     with writing():
         if said == "coming":
-            attendance.say_coming(viewer(), camp)
+            marking.say_coming(viewer(), camp)
         elif said == "not-coming":
-            attendance.say_not_coming(viewer(), camp, request.form.get("reason"))
+            marking.say_not_coming(viewer(), camp, request.form.get("reason"))
         else:
             raise InvalidError("It was not said whether you come. Reload the page and try again.")
     if from_htmx():

@@ -20,7 +20,7 @@ from webapp.domain.calendar import Day
 from webapp.domain.camps import USUAL_START, Camp, Site, parse_time
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
 from webapp.domain.history_file import parse_date
-from webapp.domain.records import State
+from webapp.domain.models.attendance import State
 from webapp.views.confirming import Question, carried_out
 from webapp.views.paging import page_asked
 from webapp.views.presentation import day as day_words

@@ -13,12 +13,14 @@ from sqlalchemy import select
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import backfills, camps, definitions
+from webapp.domain import camps
 from webapp.domain.accounts import Person, Role
-from webapp.domain.badges import Badge
-from webapp.domain.definitions import ARTWORK, ChangedMeanwhileError, Draft
+from webapp.domain.badges import definitions
+from webapp.domain.badges.definitions import ARTWORK, ChangedMeanwhileError, Draft
 from webapp.domain.errors import ConflictError, InvalidError
+from webapp.domain.evaluation import backfill as backfills
 from webapp.domain.jobs import Job
+from webapp.domain.models.badge import Badge
 from webapp.views.paging import page_asked
 from webapp.views.security import permits, viewer
 
@@ -59,9 +61,9 @@ def definition(badge_id: UUID) -> ResponseReturnValue:
         badge=badge,
         versions=versions,
         since={each.version: each.since.astimezone(zone).date() for each in versions},
-        asked={each.version: each.asked for each in versions},
+        asked={each.version: each.requirement for each in versions},
         held=definitions.held_by_version(badge),
-        forecast=definitions.forecast(badge.asked, badge),
+        forecast=definitions.forecast(badge.requirement, badge),
         older=older,
         people={person.id: person for person in people},
         jobs=backfills.of_badge(badge),
@@ -189,7 +191,7 @@ def _drafted(draft: Draft, step: str, problems: dict[str, str], badge: Badge | N
         return _form(draft, badge, seen=request.form.get("seen", ""))
     if problems:
         return _form(draft, badge, problems)
-    is_other = badge is None or badge.asked != draft.asked
+    is_other = badge is None or badge.requirement != draft.requirement
     return render_template(
         "definitions/confirm.html",
         badge=badge,
@@ -197,7 +199,7 @@ def _drafted(draft: Draft, step: str, problems: dict[str, str], badge: Badge | N
         fields=asdict(draft),
         is_other=is_other,
         backfills=is_other and (badge is None or badge.is_active),
-        forecast=definitions.forecast(draft.asked, badge),
+        forecast=definitions.forecast(draft.requirement, badge),
         seen=definitions.fingerprint(badge) if badge else "",
     )
 
@@ -225,4 +227,4 @@ def _form(
 
 
 def _ask(badge: Badge) -> ResponseReturnValue:
-    return render_template("definitions/ask.html", badge=badge, forecast=definitions.forecast(badge.asked, badge))
+    return render_template("definitions/ask.html", badge=badge, forecast=definitions.forecast(badge.requirement, badge))

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Response, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
 from webapp.domain import audit, cells, exports
 from webapp.domain.accounts import Role
 from webapp.domain.audit import Action
+from webapp.domain.leaderboard.snapshots import OVERALL
 from webapp.views.csv_out import csv_file, streamed
+from webapp.views.leaderboard import open_board
 from webapp.views.security import permits
 
 blueprint = Blueprint("exports", __name__, url_prefix="/office/export")
@@ -58,7 +60,11 @@ def attendance() -> ResponseReturnValue:
 @permits(Role.ADMIN)
 def standings() -> ResponseReturnValue:
     """The leaderboard."""
-    return _export("standings", exports.STANDINGS, exports.standings)
+    board = open_board(OVERALL).board
+    if board is None:
+        flash("The leaderboard is being prepared. Try again in a minute.")
+        return redirect(url_for("exports.index"), 303)
+    return _export("standings", exports.STANDINGS, lambda: exports.standings(board))
 
 
 def _export(what: str, header: Sequence[str], rows: Callable[[], Iterator[exports.Row]]) -> Response:

@@ -8,8 +8,9 @@ from sqlalchemy import select
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import backfills, jobs
+from webapp.domain import jobs
 from webapp.domain.accounts import Role
+from webapp.domain.evaluation import backfill
 from webapp.domain.jobs import Job
 from webapp.views.paging import page_asked
 from webapp.views.security import permits
@@ -34,7 +35,7 @@ def index() -> ResponseReturnValue:
 def job(job_id: UUID) -> ResponseReturnValue:
     """One job."""
     found = _find(job_id)
-    return render_template("jobs/page.html", job=found, left_undone=backfills.left_undone(found))
+    return render_template("jobs/page.html", job=found, left_undone=backfill.left_undone(found))
 
 
 @blueprint.get("/<uuid:job_id>/progress")
@@ -42,7 +43,7 @@ def job(job_id: UUID) -> ResponseReturnValue:
 def progress(job_id: UUID) -> ResponseReturnValue:
     """The part of its page that changes, asked for again and again until it is over."""
     found = _find(job_id)
-    page = render_template("jobs/_progress.html", job=found, left_undone=backfills.left_undone(found))
+    page = render_template("jobs/_progress.html", job=found, left_undone=backfill.left_undone(found))
     return Response(page, 200 if found.is_open else STOP_POLLING)
 
 

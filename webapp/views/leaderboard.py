@@ -1,36 +1,41 @@
 """The leaderboard: for admins whole, for volunteers their own neighbourhood where the organisation wants it."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, wraps
-from typing import Any, ParamSpec
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_sqlalchemy.pagination import Pagination
 
+from webapp import clock, worker
 from webapp.database import writing
-from webapp.domain import accounts, camps, leaderboard, organisation
+from webapp.domain import accounts, camps, organisation
 from webapp.domain.accounts import Person, Role
 from webapp.domain.camps import Site
-from webapp.domain.leaderboard import Line
-from webapp.domain.standings import ALL_TIME, EVERYWHERE, RECENT, Board, Measure
+from webapp.domain.leaderboard import boards, snapshots
+from webapp.domain.leaderboard.boards import Line
+from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, RECENT, Key, RankBy
+from webapp.domain.models.board import Board
+from webapp.views.presentation import clock_time, day
 from webapp.views.security import permits, viewer
 
 blueprint = Blueprint("leaderboard", __name__, url_prefix="/leaderboard")
 
-P = ParamSpec("P")
-
 PER_PAGE = 50
 FIRST_YEAR = 1900  # as in imports
 MOST_FOUND = 8  # people offered where a search fits several
+SILENT_AFTER = timedelta(minutes=2)  # without a first board, after which it is worth saying so
 ORDERS = {
-    "camps": (Measure.VISITS, "Camps"),
-    "run": (Measure.LONGEST_STREAK, "Longest run"),
-    "badges": (Measure.BADGES, "Badges"),
+    "camps": (RankBy.VISITS, "Camps"),
+    "streak": (RankBy.LONGEST_STREAK, "Longest streak"),
+    "badges": (RankBy.BADGES, "Badges"),
 }
+FORMER_ORDERS = {"run": "streak"}  # in addresses that somebody may have kept
 
 
 @dataclass(frozen=True)
@@ -45,23 +50,19 @@ class Choice:
     order: str
 
     @classmethod
-    def asked(cls) -> "Choice":
+    def requested(cls) -> "Choice":
         """From the request's query."""
         site_id = request.args.get("site", type=UUID)
         site = camps.site_by_id(site_id) if site_id else None
         period = request.args.get("period", "")
         is_year = re.fullmatch("[0-9]{4}", period) and int(period) >= FIRST_YEAR
         order = request.args.get("by", "")
+        order = FORMER_ORDERS.get(order, order)
         return cls(
             site=site,
             period=period if period in ("this-year", "12-months") or is_year else "all",
             order=order if order in ORDERS else "camps",
         )
-
-    @property
-    def measure(self) -> Measure:
-        """What the lines are ordered by."""
-        return ORDERS[self.order][0]
 
     @cached_property
     def this_year(self) -> int:
@@ -69,8 +70,8 @@ class Choice:
         return (self.site or camps.default_site()).today.year
 
     @cached_property
-    def board(self) -> Board:
-        """The board that is meant."""
+    def key(self) -> Key:
+        """The leaderboard that is meant."""
         match self.period:
             case "all":
                 period = ALL_TIME
@@ -80,13 +81,14 @@ class Choice:
                 period = self.this_year
             case year:
                 period = int(year)
-        return Board(self.site.id if self.site else EVERYWHERE, period)
+        site_id = self.site.id if self.site else EVERYWHERE
+        return Key(site_id, period, ORDERS[self.order][0])
 
     @property
     def years(self) -> list[int]:
         """The years to choose from, the chosen one among them."""
         chosen = {int(self.period)} if self.period.isdecimal() else set()
-        return sorted(chosen | set(leaderboard.years()), reverse=True)
+        return sorted(chosen | set(boards.years()), reverse=True)
 
     def query(self, **changes: object) -> dict[str, Any]:
         """The query of an address that says this choice, with changes; the usual is left out."""
@@ -95,43 +97,78 @@ class Choice:
         return {key: value for key, value in said.items() if value != usual.get(key)}
 
 
+@dataclass(frozen=True)
+class Opened:
+    """The snapshot of a leaderboard that a page shows; none while the first is being prepared."""
+
+    key: Key
+    board: Board | None
+    is_current: bool
+
+    @property
+    def as_of(self) -> str:
+        """Since when it does not know anything, on the organisation's clock: ``10:42``; nothing where
+        it is as of this moment.
+        """
+        if self.board is None or self.is_current:
+            return ""
+        zone = organisation.time_zone()
+        local = self.board.as_of.astimezone(ZoneInfo(zone))
+        time = clock_time(local, zone)
+        return time if local.date() == clock.today(zone) else f"{time} on {day(local.date())}"
+
+    @property
+    def waiting_since(self) -> str:
+        """Since when a worker should have built the first one, on the organisation's clock; nothing
+        while that is not long.
+        """
+        told = snapshots.request_of(self.key)
+        if told is None or clock.now() - told.since < SILENT_AFTER:
+            return ""
+        return clock_time(told.since, organisation.time_zone())
+
+
+def open_board(key: Key) -> Opened:
+    """Open a leaderboard: the kept snapshot if it is current or takes long to build, else a new one.
+
+    It writes, in transactions of its own, though the request only reads: a new snapshot, or that a
+    worker was told to build one.
+    """
+    board = snapshots.newest(key)
+    if board and snapshots.is_current(board):
+        return Opened(key, board, is_current=True)
+    if snapshots.may_build_now(key, board):
+        with writing():
+            return Opened(key, snapshots.build(key), is_current=True)
+
+    if snapshots.is_due(key):
+        with writing():
+            is_untold = snapshots.tell_worker(key)
+        if is_untold:
+            worker.enqueue_board(key)
+    return Opened(key, board, is_current=False)
+
+
 class Lines(Pagination):
     """The pages of a board; one past the end shows the last."""
 
-    def __init__(self, choice: Choice, page: int) -> None:
-        self.choice = choice
-        self.size = leaderboard.size(choice.board)
-        last = max(1, -(-self.size // PER_PAGE))
+    def __init__(self, board: Board, page: int) -> None:
+        self.board = board
+        last = max(1, -(-board.size // PER_PAGE))
         super().__init__(page=min(max(1, page), last), per_page=PER_PAGE, error_out=False)
 
     def _query_items(self) -> list[Line]:
-        return leaderboard.lines(self.choice.board, self.choice.measure, offset=self._query_offset, limit=self.per_page)
+        return boards.lines(self.board, offset=self._query_offset, limit=self.per_page)
 
     def _query_count(self) -> int:
-        return self.size
-
-
-def up_to_date(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
-    """On a new day the last twelve months end a day later; who looks at them first sees to it.
-    A large organisation does it at night (``flask keep-up``).
-    """
-
-    @wraps(view)
-    def kept_up(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        if Choice.asked().board.period == RECENT and leaderboard.is_behind():
-            with writing():
-                leaderboard.keep_up()
-        return view(*args, **kwargs)
-
-    return kept_up
+        return self.board.size
 
 
 @blueprint.get("/")
 @permits(Role.ADMIN)
-@up_to_date
 def index() -> ResponseReturnValue:
     """One page of a board; with ``person`` the page that person stands on, with ``q`` whoever is found."""
-    choice = Choice.asked()
+    choice = Choice.requested()
     query = request.args.get("q", "")[:200].strip()
     page = request.args.get("page", 1, type=int)
     marked = _person(request.args.get("person", type=UUID))
@@ -140,13 +177,16 @@ def index() -> ResponseReturnValue:
         found = accounts.find_listed(query, MOST_FOUND + 1)
         if len(found) == 1:
             return redirect(_page_of(choice, found[0]))
-    if marked:
-        place = leaderboard.place_of(marked, choice.board, choice.measure)
-        page = page if place is None else place // PER_PAGE + 1
+
+    opened = open_board(choice.key)
+    place = boards.place_of(marked, opened.board) if marked and opened.board else None
+    if place is not None:
+        page = (place - 1) // PER_PAGE + 1
     return render_template(
         "leaderboard/page.html",
         choice=choice,
-        lines=Lines(choice, page),
+        opened=opened,
+        lines=Lines(opened.board, page) if opened.board else None,
         sites=camps.sites_with_camps() if camps.has_many_sites() else (),
         orders=ORDERS,
         query=query,
@@ -160,21 +200,21 @@ def index() -> ResponseReturnValue:
 
 @blueprint.get("/mine")
 @permits(*Role)
-@up_to_date
 def mine() -> ResponseReturnValue:
     """Where one stands: oneself, and some above and below."""
     if not organisation.shows_neighbourhoods():
         abort(404)
-    choice = Choice.asked()
-    lines = leaderboard.neighbourhood(viewer(), choice.board, choice.measure)
+    choice = Choice.requested()
+    person = viewer()
+    opened = open_board(choice.key)
     return render_template(
         "leaderboard/mine.html",
         choice=choice,
-        lines=lines,
-        size=leaderboard.size(choice.board),
+        opened=opened,
+        lines=boards.neighbourhood(person, opened.board) if opened.board else [],
         sites=camps.sites_with_camps() if camps.has_many_sites() else (),
         orders=ORDERS,
-        person=viewer(),
+        person=person,
     )
 
 

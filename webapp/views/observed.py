@@ -13,7 +13,8 @@ from flask import Flask, Response, current_app, g, request
 
 from webapp import logs, metrics
 from webapp.domain import audit
-from webapp.domain.attendance import Outcome
+from webapp.domain.attendance.fast_path import FastMark
+from webapp.domain.attendance.marking import Outcome
 from webapp.domain.audit import Actor
 
 log = logging.getLogger("webapp.requests")
@@ -38,7 +39,7 @@ def device_of(user_agent: str) -> str:
     return ", ".join(parts) or "".join(letter for letter in user_agent[:40] if letter.isprintable())
 
 
-def count_marks(door: str, outcomes: Iterable[Outcome]) -> None:
+def count_marks(door: str, outcomes: Iterable[Outcome | FastMark]) -> None:
     """Count what was carried out and committed; ``door`` is ``api``, ``form`` or ``phone``."""
     new = [len(outcome.badges.new) for outcome in outcomes]
     metrics.marked(door, len(new), sum(new))

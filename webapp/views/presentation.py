@@ -4,6 +4,7 @@ import hashlib
 from datetime import date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import segno
@@ -12,9 +13,13 @@ from markupsafe import Markup
 
 from webapp.domain import cards, organisation
 from webapp.domain.accounts import Person, Role
-from webapp.domain.badges import Asked, Criteria
-from webapp.domain.records import CampRole, State
+from webapp.domain.badges import criteria
+from webapp.domain.camps import Camp
+from webapp.domain.models.attendance import CampRole, State
+from webapp.domain.models.badge import Requirement
 from webapp.views.security import secret, signed_in
+
+NOBODY = UUID(int=0)  # stands in an address for whoever comes there
 
 MENUS: dict[Role, list[tuple[str, str, str]]] = {
     # endpoint, word, icon
@@ -40,12 +45,15 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(day)
     app.add_template_filter(plural)
     app.add_template_filter(asks)
+    app.add_template_filter(criterion_suffix)
+    app.add_template_global(criteria_choices)
     app.add_template_filter(sentence)
     app.add_template_filter(clock_time)
     app.add_template_filter(micros)
     app.add_template_global(static_url)
     app.add_template_global(way_to)
     app.add_template_global(search_word)
+    app.add_template_global(mark_addresses)
     app.add_template_global(card_digest)
     app.add_template_global(qr_code)
     app.add_template_global(qr_picture)
@@ -96,6 +104,14 @@ def search_word(person: Person) -> str:
     return "" if person.search_name == person.name.lower() else person.search_name
 
 
+def mark_addresses(camp: Camp) -> str:
+    """The address of everybody's mark at a camp, to which a person's id is added.
+
+    The router takes longer for one address than a row takes for all the rest.
+    """
+    return url_for("roll_call.mark", camp_id=camp.id, person_id=NOBODY).removesuffix(str(NOBODY))
+
+
 def card_digest(person: Person) -> str:
     """By what a page's script knows somebody's card again."""
     return cards.digest_of(person, secret())
@@ -122,10 +138,19 @@ def way_to(endpoint: str) -> str | None:
     return url_for(endpoint) if endpoint in current_app.view_functions else None
 
 
-def asks(asked: Asked) -> str:
+def criteria_choices() -> list[tuple[str, str]]:
+    """What badges may count: the key, and what the form calls it."""
+    return [(criterion.key, criterion.choice) for criterion in criteria.CRITERIA.values()]
+
+
+def criterion_suffix(criteria_type: str) -> str:
+    """What follows the number of camps of a badge, such as `` in a row``."""
+    return criteria.CRITERIA[criteria_type].suffix
+
+
+def asks(asked: Requirement) -> str:
     """What a badge asks for: ``5 camps``, ``3 camps in a row``."""
-    in_a_row = " in a row" if asked.criteria_type is Criteria.CONSECUTIVE_VISITS else ""
-    return plural(asked.criteria_value, "camp") + in_a_row
+    return criteria.asks(*asked)
 
 
 def sentence(text: str) -> str:

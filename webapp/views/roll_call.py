@@ -4,7 +4,7 @@ A page whose script runs keeps its marks in an outbox and sends them to :mod:`we
 that a network that comes and goes loses nothing. The forms here do the same for a browser without it.
 """
 
-from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, time
 from uuid import UUID
 
@@ -13,13 +13,15 @@ from flask.typing import ResponseReturnValue
 
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import accounts, attendance, camps, operations, rolls
+from webapp.domain import accounts, camps, operations, rolls
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import Outcome
-from webapp.domain.badges import Settlement
+from webapp.domain.attendance import fast_path, marking
+from webapp.domain.attendance.marking import Outcome
+from webapp.domain.badges.awards import AwardChanges
 from webapp.domain.camps import Camp
+from webapp.domain.credentials import Asker
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.records import CampRole, State
+from webapp.domain.models.attendance import CampRole, State
 from webapp.domain.rolls import Row
 from webapp.infra.ids import new_id
 from webapp.views import live
@@ -74,6 +76,7 @@ def camp(camp_id: UUID) -> ResponseReturnValue:
         camp=camp,
         query=query,
         rows=rows[:MOST_ROWS],
+        sections=_sections(rows[:MOST_ROWS]),
         cut=len(rows) > MOST_ROWS,
         counts=rolls.counts(camp),
         closed=closed_line(camp),
@@ -91,22 +94,39 @@ def person(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
     return render_template("roll_call/person.html", camp=camp, row=rolls.row_after(camp, _person(person_id)))
 
 
+def _quick(asker: Asker, camp_id: UUID, person_id: UUID) -> ResponseReturnValue | None:
+    """Mark somebody present on the fast path, where the form asks for just that."""
+    if request.form.get("state") not in ("present", "present:volunteer"):
+        return None
+    camp_role = CampRole.VOLUNTEER if ":" in request.form["state"] else None
+    made = fast_path.mark(person_id, camp_id, asker, camp_role=camp_role)
+    if made is None or made.made_at is None:
+        return None
+    count_marks("form", [made])
+    outcome, camp = made.outcome, made.facts.camp
+    row = Row(made.facts.person, outcome.attendance, made.badges.new)
+    return _answer(camp, row, made.badges)
+
+
 @blueprint.post("/<uuid:camp_id>/people/<uuid:person_id>")
-@permits(Role.COORDINATOR, Role.ADMIN)
+@permits(Role.COORDINATOR, Role.ADMIN, quick=_quick)
 def mark(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
-    """Set what somebody's state is. htmx gets the row back, a plain form the page."""
+    """Set what somebody's state is. htmx gets the row back, a plain form the page.
+
+    The page counts by itself: to read the whole list for a number would cost more than the mark.
+    """
     try:
         with writing():
             # The camp is held before the person, as everywhere.
             camp = camps.hold_by_id(camp_id) or abort(404)
             person = accounts.hold(person_id) or abort(404)
             outcome = _set(person, camp, request.form.get("state", ""))
-            row, counts = rolls.row_after(camp, person, outcome), rolls.counts(camp)
+            row = rolls.row_after(camp, person, outcome)
     except ConflictError as error:
         row = rolls.row_after(camp, person)
-        return _answer(camp, row, rolls.counts(camp), Settlement(), refused=str(error), status=409)
+        return _answer(camp, row, AwardChanges(), refused=str(error), status=409)
     count_marks("form", [outcome])
-    return _answer(camp, row, counts, outcome.badges)
+    return _answer(camp, row, outcome.badges)
 
 
 @blueprint.post("/<uuid:camp_id>/people")
@@ -141,6 +161,13 @@ def reopen(camp_id: UUID) -> ResponseReturnValue:
     return _carried_out(find_camp(camp_id), {"action": "reopen"})
 
 
+def _sections(rows: Iterable[Row]) -> dict[State | None, list[Row]]:
+    sections: dict[State | None, list[Row]] = {}
+    for row in rows:
+        sections.setdefault(row.state, []).append(row)
+    return sections
+
+
 def _blank() -> Person:
     """Nobody: the row that the page's script fills in for somebody who walks in."""
     return Person(
@@ -158,17 +185,17 @@ def _set(person: Person, camp: Camp, wanted: str) -> Outcome:
     state, _, camp_role = wanted.partition(":")
     match state:
         case State.PRESENT:
-            return attendance.mark_present(person, camp, by=by, camp_role=_camp_role(camp_role))
+            return marking.mark_present(person, camp, by=by, camp_role=_camp_role(camp_role))
         case State.EXCUSED:
-            return attendance.excuse(person, camp, by=by, reason=request.form.get("reason"))
+            return marking.excuse(person, camp, by=by, reason=request.form.get("reason"))
         case State.ABSENT:
-            return attendance.mark_absent(person, camp, by=by)
+            return marking.mark_absent(person, camp, by=by)
         case State.EXPECTED:
-            return attendance.undo(person, camp, by=by)
+            return marking.undo(person, camp, by=by)
         case "left":
-            return attendance.check_out(person, camp, at=_time(camp, request.form.get("at", "")))
+            return marking.check_out(person, camp, at=_time(camp, request.form.get("at", "")))
         case "stayed":
-            return attendance.stay(person, camp)
+            return marking.stay(person, camp)
     raise InvalidError("It was not said what to mark. Reload the page and try again.")
 
 
@@ -208,13 +235,13 @@ def _carried_out(camp: Camp, order: dict[str, object]) -> ResponseReturnValue:
 
 
 def _answer(
-    camp: Camp, row: Row, counts: Counter[State], settled: Settlement, *, refused: str = "", status: int = 200
+    camp: Camp, row: Row, settled: AwardChanges, *, refused: str = "", status: int = 200
 ) -> ResponseReturnValue:
     said = refused or said_of(row, settled)
     if from_htmx():
         # Without the context processors: a fragment has neither menu nor name of the organisation.
         fragment = current_app.jinja_env.get_template("roll_call/_marked.html")
-        return fragment.render(camp=camp, row=row, counts=counts, settled=settled, said=said, refused=refused), status
+        return fragment.render(camp=camp, row=row, settled=settled, said=said, refused=refused), status
     flash(said, "refused" if refused else "done")
     query = request.form.get("q") or None
     back = url_for("roll_call.camp", camp_id=camp.id, q=query, _anchor=f"person-{row.person.id}")

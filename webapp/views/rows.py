@@ -12,9 +12,9 @@ from flask.typing import ResponseReturnValue
 
 from webapp.domain import camps, cards, rolls
 from webapp.domain.accounts import Role
-from webapp.domain.badges import Settlement
+from webapp.domain.badges.awards import AwardChanges
 from webapp.domain.camps import Camp
-from webapp.domain.records import State
+from webapp.domain.models.attendance import State
 from webapp.domain.rolls import Row
 from webapp.views import live
 from webapp.views.presentation import card_digest, clock_time, day, micros, search_word
@@ -120,11 +120,11 @@ def find_camp(camp_id: UUID) -> Camp:
     return camps.by_id(camp_id) or abort(404)
 
 
-def rows_html(camp: Camp, rows: Sequence[Row], settled: dict[UUID, Settlement] | None = None) -> list[str]:
+def rows_html(camp: Camp, rows: Sequence[Row], settled: dict[UUID, AwardChanges] | None = None) -> list[str]:
     """Rows as the page has them, each with the badges it just earned or lost."""
-    template = current_app.jinja_env.get_template("roll_call/_row.html")
+    template = current_app.jinja_env.get_template("roll_call/_rows.html")
     settled = settled or {}
-    return [template.render(camp=camp, row=row, settled=settled.get(row.person.id)) for row in rows]
+    return [template.render(camp=camp, rows=[row], settled=settled.get(row.person.id)) for row in rows]
 
 
 _shared: dict[tuple[UUID, UUID, datetime], tuple[float, str]] = {}
@@ -156,7 +156,7 @@ def closed_line(camp: Camp) -> str:
     return f"Closed by {closing.closed_by.name}, {on} at {clock_time(closing.closed_at, camp.site.time_zone)}."
 
 
-def said_of(row: Row, settled: Settlement) -> str:
+def said_of(row: Row, settled: AwardChanges) -> str:
     """What happened, in a sentence or two."""
     states = {
         State.PRESENT: "is present",

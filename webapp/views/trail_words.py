@@ -11,8 +11,9 @@ from flask import url_for
 
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Effect, Entry, EntryAward
-from webapp.domain.badges import Asked, Criteria
-from webapp.domain.records import CampRole
+from webapp.domain.badges.criteria import asks
+from webapp.domain.models.attendance import CampRole
+from webapp.domain.models.badge import Requirement
 from webapp.domain.trail import FEW_AWARDS, Named
 from webapp.views.presentation import day, plural
 
@@ -170,10 +171,9 @@ def _plain(value: object) -> str:
     return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
 
 
-def asked_words(asked: Asked) -> str:
+def asked_words(asked: Requirement) -> str:
     """What a badge asked for: ``5 camps``, ``5 camps in a row``."""
-    in_a_row = " in a row" if asked.criteria_type is Criteria.CONSECUTIVE_VISITS else ""
-    return f"{plural(asked.criteria_value, 'camp')}{in_a_row}"
+    return asks(*asked)
 
 
 def moment(instant: datetime, zone: ZoneInfo) -> str:

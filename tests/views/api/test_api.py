@@ -14,8 +14,8 @@ from tests.conftest import People
 from tests.factories import PASSWORD, attend, weekly
 from tests.views.conftest import Camps
 from webapp.database import db, writing
-from webapp.domain import attendance
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import marking
 
 Token = Callable[[Person], dict[str, str]]
 BADGE_KEYS = {"name", "description", "earned_at"}
@@ -155,7 +155,7 @@ def test_of_several_camps_the_one_signed_up_for_or_named(
     named = client.put(attendance_url(people.other), json={"camp_id": str(evening.id)}, headers=admin)
     assert named.get_json()["attendance"]["camp_id"] == str(evening.id)
     with app.app_context(), writing():
-        attendance.sign_up(people.volunteer, evening)
+        marking.sign_up(people.volunteer, evening)
     assert client.put(attendance_url(people.volunteer), json={}, headers=admin).status_code == 409
 
 
@@ -213,7 +213,7 @@ def test_next_badge_is_null_when_all_are_earned(app: Flask, client: FlaskClient,
 def test_evaluation_awards_what_is_due_and_then_nothing(
     app: Flask, client: FlaskClient, people: People, token: Token
 ) -> None:
-    """A camp was cancelled by somebody's hand in the database, so nobody settled what it joined."""
+    """A camp was cancelled by somebody's hand in the database, so nobody evaluated whom it concerns."""
     from webapp.domain.camps import Camp, Status
 
     with app.app_context():

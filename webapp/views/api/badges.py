@@ -7,8 +7,10 @@ from flask_openapi import APIBlueprint
 
 from webapp import metrics
 from webapp.database import writing
-from webapp.domain import attendance, badges, histories
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import marking
+from webapp.domain.badges import awards, history
+from webapp.domain.badges.progress import next_of, progress_of
 from webapp.views.api.bearer import MARKERS, SECURITY, bearer, errors, named_person, permits
 from webapp.views.api.schemas import (
     BadgesAnswer,
@@ -68,22 +70,22 @@ def evaluate(path: PersonPath) -> Response:
     if not isinstance(person, Person):
         return person
     with writing():
-        new = {badge.id for badge in attendance.evaluate(person).new}
-        awards = badges.awards_of(person.id)
+        new = {badge.id for badge in marking.evaluate(person).new}
+        given = awards.of_person(person.id)
     metrics.marked("api", 0, len(new))
-    found = badge_answers(award for award in awards if award.badge_id in new)
+    found = badge_answers(award for award in given if award.badge_id in new)
     message = f"{len(found)} new badge(s) awarded"
-    return send(EvaluationAnswer(message=message, new_badges=found, total_badges=len(awards)))
+    return send(EvaluationAnswer(message=message, new_badges=found, total_badges=len(given)))
 
 
 def _badges(person: Person) -> Response:
-    found = badge_answers(badges.awards_of(person.id))
+    found = badge_answers(awards.of_person(person.id))
     return send(BadgesAnswer(badges=found, count=len(found)))
 
 
 def _progress(person_id: UUID) -> Response:
-    progress = badges.progress_of(histories.history_of(person_id), badges.awards_of(person_id))
-    following = badges.next_of(progress)
+    progress = progress_of(history.of_person(person_id), awards.of_person(person_id))
+    following = next_of(progress)
     return send(
         ProgressAnswer(
             progress=[ProgressItem.of(each) for each in progress],

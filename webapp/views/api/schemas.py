@@ -9,8 +9,10 @@ from flask import Response, jsonify
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from webapp.domain.accounts import Person, Role
-from webapp.domain.badges import Award, Badge, Progress
-from webapp.domain.records import Attendance, CampRole, State
+from webapp.domain.attendance.fast_path import FastMark
+from webapp.domain.badges.progress import Progress
+from webapp.domain.models.attendance import Attendance, CampRole, State
+from webapp.domain.models.badge import Award, Badge
 
 
 def _iso(instant: datetime) -> str:
@@ -110,6 +112,21 @@ class AttendanceState(BaseModel):
             state=attendance.state,
             marked_at=attendance.marked_at,
             left_at=attendance.left_at,
+        )
+
+    @classmethod
+    def of_fast(cls, made: FastMark) -> "AttendanceState":
+        """A mark of the fast path, as it is sent."""
+        at = made.facts.at
+        return cls(
+            user_id=made.facts.person_id,
+            camp_id=at.camp_id,
+            camp=at.name,
+            camp_date=at.camp_date.isoformat(),
+            camp_role=CampRole.VOLUNTEER,
+            state=State.PRESENT,
+            marked_at=made.marked_at,
+            left_at=made.left_at,
         )
 
 

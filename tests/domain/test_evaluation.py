@@ -1,7 +1,8 @@
-"""The rule in SQL, for many at once, held to the plain walk: shapes of data that no table ever makes."""
+"""Very many people at once, held to the plain rules: shapes of data that no table ever makes."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,23 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, insert, select, text
 
-from tests.domain.plain import BADGES
-from tests.domain.plain_boards import PlainBoards
+from tests.domain import plain
+from tests.domain.plain import BADGES, PlainCamp
 from webapp import clock
 from webapp.database import db, is_sqlite, writing
-from webapp.domain import badges, camps, histories, leaderboard, settling, standings
+from webapp.domain import camps
 from webapp.domain.accounts import Person, Role
-from webapp.domain.badges import Award, Badge, Criteria, Definition, Revocation
+from webapp.domain.badges import awards, history
 from webapp.domain.camps import Camp, Site, Status
-from webapp.domain.records import Attendance, CampRole, State
-from webapp.domain.standings import ALL_TIME, EVERYWHERE, Standing
-from webapp.domain.streaks import Step, after
+from webapp.domain.evaluation import bulk, verify
+from webapp.domain.models.attendance import Attendance, CampRole, State, step_in_sql, step_of
+from webapp.domain.models.badge import Award, Badge, BadgeVersion, Revocation
+from webapp.domain.models.totals import Figures, Totals
 
 ZONES = ("Asia/Kolkata", "America/New_York", "Pacific/Kiritimati")
 INSTANTS = (datetime(2026, 4, 12, 6, tzinfo=UTC), datetime(2028, 2, 29, 20, tzinfo=UTC))
 # Over more than a year; where the last twelve months begin; today, in each zone; a few to come.
 DAYS = (-450, -400, -366, -365, -364, -363, -300, -120, -102, -90, -45, -2, -1, 0, 1, 30)
 MORE = [(f"{value} running", "consecutive_visits", value) for value in (1, 2, 4)]
+MORE += [(f"{value} in a year", "visits_in_year", value) for value in (1, 2, 4)]
 
 a_camp = st.tuples(st.sampled_from([0, 0, 0, 1, 2]), st.sampled_from(DAYS), st.integers(7, 9), st.integers(0, 9))
 a_mark = st.sampled_from(
@@ -45,18 +48,18 @@ shapes = st.tuples(
 
 def fill(the_camps: list[tuple[int, int, int, int]], people: list[tuple[Any, list[Any]]]) -> None:
     """Store a shape in place of whatever there is, past every verb."""
-    for table in (Revocation, Award, Attendance, Camp, Standing, Person, standings.tally):
+    for table in (Revocation, Award, Attendance, Camp, Totals, Person):
         db.session.execute(delete(table))
     db.session.execute(delete(Site).where(Site.name.in_(ZONES)))
     db.session.expunge_all()
     if not db.session.scalar(select(func.count()).select_from(Badge).where(Badge.name == MORE[0][0])):
         picture = {"shape": "round", "metal": "copper", "ribbon": "teal", "emblem": "lotus"}
         for position, (name, criteria, value) in enumerate(MORE):
-            of = {"criteria_type": Criteria(criteria), "criteria_value": value, "position": 20 + position}
+            of = {"criteria_type": criteria, "criteria_value": value, "position": 20 + position}
             badge = Badge(id=uuid4(), name=name, description=name, **of, **picture)
             db.session.add(badge)
             db.session.flush()
-            db.session.add(Definition(badge_id=badge.id, version=1, criteria_type=criteria, criteria_value=value))
+            db.session.add(BadgeVersion(badge_id=badge.id, version=1, criteria_type=criteria, criteria_value=value))
     sites = [camps.add_site(zone, zone) for zone in ZONES]
     made = []
     for number, (site, days, hour, cancelled) in enumerate(the_camps):
@@ -93,68 +96,94 @@ def fill(the_camps: list[tuple[int, int, int, int]], people: list[tuple[Any, lis
             db.session.execute(insert(Attendance), rows)
 
 
-def runs_at_the_end(who: UUID) -> dict[UUID, int]:
-    """At each site the run that ends with the last visit."""
-    runs = {}
-    for site_id, of_site in histories.marks_of([who])[who].items():
-        run = 0
-        for each in histories._dates(of_site, camps.latest_of({site_id})[site_id]):
-            run = after(run, each.step, gap=each.gap)
-            if each.step is Step.VISIT:
-                runs[site_id] = run
-    return runs
-
-
 @pytest.mark.usefixtures("app")
-@settings(max_examples=40)
+@pytest.mark.parametrize("as_many", [True, False])
+@settings(max_examples=25)
 @given(shapes)
-def test_settling_many_is_settling_each(shape: tuple[datetime, list[Any], list[Any]]) -> None:
+def test_bulk_evaluation_is_that_of_each(as_many: bool, shape: tuple[datetime, list[Any], list[Any]]) -> None:
+    """With arrays and temporary tables as for very many, and as a few are looked up."""
     instant, the_camps, people = shape
-    with clock.stopped_at(instant):
+    with pytest.MonkeyPatch.context() as monkeypatch, clock.stopped_at(instant):
+        if as_many:
+            monkeypatch.setattr(bulk, "FEW", 0)
+            monkeypatch.setattr(bulk, "IN_PLACE", 1)
         with writing():
             fill(the_camps, people)
-            settling.settle()
+            bulk.evaluate()
         check()
         with writing():
-            assert list(settling.differences()) == []
-            again = settling.settle()
+            assert verify.differences() == []
+            versions = db.session.execute(select(Totals.person_id, Totals.site_id, Totals.version)).all()
+            again = bulk.evaluate()
+            assert db.session.execute(select(Totals.person_id, Totals.site_id, Totals.version)).all() == versions
         assert (again.people, again.new_badges, again.returned_badges, again.moved_badges) == (len(people), 0, 0, 0)
 
 
 def check() -> None:
-    """Awards and figures of each person against the walk, and every board against the plain one."""
+    """Awards and totals of each person against the general path's history, and against the plain rules."""
     ids = list(db.session.scalars(select(Person.id)))
-    definitions = badges.definitions()
-    for who, history in histories.histories_of(ids).items():
-        due = {badge.id: visit.camp_id for badge in definitions if (visit := history.completed_by(*badge.asked))}
+    definitions = awards.definitions()
+    sites = {site.id: site for site in camps.sites()}
+    for who, own in history.read(ids).items():
+        visits = {badge.id: awards.completed_by(own, badge.requirement) for badge in definitions}
+        due = {badge_id: visit.camp_id for badge_id, visit in visits.items() if visit}
         query = select(Award.badge_id, Award.camp_id).where(Award.person_id == who)
         assert dict(db.session.execute(query).tuples().all()) == due
-        figures = {
-            kept.site_id: (kept.visits, kept.longest_streak, kept.run, kept.last_visit)
-            for kept in db.session.scalars(
-                select(Standing).where(Standing.person_id == who, Standing.period == ALL_TIME)
-            )
+        kept = {
+            sites[totals.site_id].name: totals.figures
+            for totals in db.session.scalars(select(Totals).where(Totals.person_id == who))
         }
-        last = max((visit.camp_date for visit in history.visits), default=None)
-        assert figures.pop(EVERYWHERE) == (len(history.visits), history.longest_streak, 0, last)
-        runs = runs_at_the_end(who)
-        assert figures == {
-            site_id: (
-                sum(visit.site_id == site_id for visit in history.visits),
-                history.runs[site_id].longest,
-                run,
-                max(visit.camp_date for visit in history.visits if visit.site_id == site_id),
-            )
-            for site_id, run in runs.items()
-        }
-    plain = PlainBoards([*BADGES, *MORE])
-    for board in plain.boards():
-        shown = [
-            (line.rank, line.person.book_no, line.visits, line.longest_streak, len(line.badges))
-            for line in leaderboard.lines(board)
-        ]
-        expected = plain.lines(board, standings.Measure.VISITS)
-        assert shown == [(line.rank, line.book_no, line.visits, line.longest_streak, line.badges) for line in expected]
+        assert kept == {sites[site_id].name: figures for site_id, figures in own.figures().items()}
+        plainly = plain_totals(who)
+        assert {name: totals for name, totals in kept.items() if totals.visits} == plainly
+        assert set(kept.values()) - set(plainly.values()) <= {Figures()}
+        calendar = plain_camps(who)
+        for name, criteria, value in (*BADGES, *MORE):
+            badge = next(badge for badge in definitions if badge.name == name)
+            visit = visits[badge.id]
+            # Each site has a date of its own: whatever is not held there is not among these camps.
+            on = plain.completed_on(calendar, "P", date.max, criteria, value)
+            assert (visit.camp_date if visit else None) == on, name
+
+
+def plain_camps(who: UUID) -> list[PlainCamp]:
+    """All held camps as the plain rules have them, with what is stored of one person."""
+    said = {
+        attendance.camp_id: (attendance.state.value, attendance.camp_role.value)
+        for attendance in db.session.scalars(select(Attendance).where(Attendance.person_id == who))
+    }
+    return [
+        PlainCamp(
+            camp.site.name,
+            camp.camp_date,
+            states={"P": said[camp.id]} if camp.id in said else {},
+        )
+        for camp in db.session.scalars(select(Camp))
+        if camp.is_held
+    ]
+
+
+def plain_totals(who: UUID) -> dict[str, Figures]:
+    found = plain.totals(plain_camps(who), "P", date.max)
+    return {
+        site: Figures(number, longest, streak, last, in_year)
+        for site, (number, longest, streak, last, in_year) in found.items()
+    }
+
+
+@pytest.mark.usefixtures("app", "context")
+def test_each_step_is_the_same_in_sql() -> None:
+    """What a mark is on the walk, in every state and role."""
+    with writing():
+        combinations = list(product(State, CampRole))
+        store([[date(2026, 1, number) for number in range(1, len(combinations) + 1)]], lambda _: (), 1)
+        who = db.session.scalars(select(Person.id)).one()
+        the_camps = db.session.scalars(select(Camp)).all()
+        for camp, (state, camp_role) in zip(the_camps, combinations, strict=True):
+            where = {"person_id": who, "camp_id": camp.id, "site_id": camp.site_id, "camp_date": camp.camp_date}
+            db.session.execute(insert(Attendance).values(**where, state=state, camp_role=camp_role))
+        for state, camp_role, step in db.session.execute(select(Attendance.state, Attendance.camp_role, step_in_sql())):
+            assert step == step_of(state, camp_role)
 
 
 def store(camps_of_sites: list[list[date]], visits: Callable[[int], Iterable[tuple[int, int]]], people: int) -> None:
@@ -175,18 +204,18 @@ def store(camps_of_sites: list[list[date]], visits: Callable[[int], Iterable[tup
         for number, each in enumerate(ids)
         for camp in (held[site][place] for site, place in visits(number))
     ]
-    db.session.execute(insert(Attendance), attended)
+    if attended:
+        db.session.execute(insert(Attendance), attended)
 
 
-def test_a_run_may_break_thousands_of_times(app: Flask, context: None) -> None:
+def test_a_streak_may_break_thousands_of_times(app: Flask, context: None) -> None:
     days = [date(2026, 4, 12) - timedelta(days=number) for number in range(4_400)]
     with writing():
         store([days], lambda _number: ((0, place) for place in range(0, 4_400, 2)), 1)
-        settling.settle()
-    figures = select(Standing.visits, Standing.longest_streak, Standing.run)
-    (kept,) = db.session.execute(figures.where(Standing.site_id != EVERYWHERE, Standing.period == ALL_TIME)).all()
-    assert tuple(kept) == (2_200, 1, 1)
-    assert list(settling.differences()) == []
+        bulk.evaluate()
+    (totals,) = db.session.scalars(select(Totals)).all()
+    assert totals.figures == Figures(2_200, 1, 1, days[0], sum(day.year == 2026 for day in days[::2]))
+    assert verify.differences() == []
 
 
 def test_a_batch_of_a_thousand_that_the_planner_knows_nothing_of(app: Flask, context: None) -> None:
@@ -198,4 +227,4 @@ def test_a_batch_of_a_thousand_that_the_planner_knows_nothing_of(app: Flask, con
         with writing():
             if not is_sqlite():
                 db.session.execute(text("SET LOCAL statement_timeout = '20s'"))
-            settling.settle_slice(None, None, settling.Settled(), most=1_000)
+            bulk.evaluate_slice(None, None, bulk.Evaluated(), most=1_000)

@@ -10,12 +10,13 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from webapp.database import db
-from webapp.domain import audit, jobs, settling
+from webapp.domain import audit, jobs, organisation
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action
-from webapp.domain.badges import Badge
+from webapp.domain.evaluation import bulk
+from webapp.domain.evaluation.bulk import Evaluated
 from webapp.domain.jobs import Job, Kind, Status
-from webapp.domain.settling import Settled
+from webapp.domain.models.badge import Badge
 from webapp.infra.ids import new_id
 
 BATCH = 1_000  # people
@@ -34,9 +35,9 @@ def batch(job: Job) -> bool:
     entry_id, badge_id = UUID(job.asked["entry_id"]), UUID(job.asked["badge_id"])
     if not job.cursor:
         audit.note(Action.BACKFILLED, badge_id=badge_id, entry_id=entry_id)
-    done = Settled()
+    done = Evaluated()
     after = UUID(job.cursor) if job.cursor else None
-    last = settling.settle_slice(after, None, done, dated_back=True, entry_id=entry_id, most=BATCH, badge_id=badge_id)
+    last = bulk.evaluate_slice(after, None, done, dated_back=True, entry_id=entry_id, most=BATCH, badge_id=badge_id)
     job.done += done.people
     job.add(new_badges=done.new_badges + done.returned_badges)
     if last is None:
@@ -57,3 +58,19 @@ def left_undone(job: Job) -> Badge | None:
         return None
     badge = db.session.get(Badge, UUID(job.asked["badge_id"]))
     return badge if badge and badge.is_active and of_badge(badge)[0].id == job.id else None
+
+
+def fill_totals() -> bool:
+    """Work out the totals of the next people, where an upgrade left them to be filled; whether there
+    are more. Inside the caller's transaction.
+    """
+    said = organisation.get(organisation.TOTALS)
+    if not said:
+        return False
+    last = UUID(said) if said != organisation.TO_BE_FILLED else None
+    last = bulk.evaluate_next(last, Evaluated(), most=BATCH)
+    if last is None:
+        organisation.drop(organisation.TOTALS)
+        return False
+    organisation.put(organisation.TOTALS, str(last))
+    return True

@@ -4,15 +4,15 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, and_
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, and_, case
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, Model, choice
 from webapp.domain.accounts import Person
+from webapp.domain.badges.streaks import Step
 from webapp.domain.camps import Camp
-from webapp.domain.streaks import Step
 
 LONGEST_REASON = 200  # characters
 
@@ -99,6 +99,12 @@ def step_of(state: State, camp_role: CampRole) -> Step:
     if state is State.PRESENT:
         return Step.VISIT if camp_role is CampRole.VOLUNTEER else Step.SKIPPED
     return Step.SKIPPED if state is State.EXCUSED else Step.MISSED
+
+
+def step_in_sql() -> ColumnElement[int]:
+    """Say :func:`step_of` in SQL, of a row of :class:`Attendance`; a test holds the two together."""
+    skipped = Attendance.state.in_((State.PRESENT, State.EXCUSED))
+    return case((is_visit(), int(Step.VISIT)), (skipped, int(Step.SKIPPED)), else_=int(Step.MISSED))
 
 
 def is_marked() -> ColumnElement[bool]:

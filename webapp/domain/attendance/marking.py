@@ -1,30 +1,32 @@
-"""Attendance: the verbs of the coordinator's table.
+"""The verbs of the coordinator's table: the general path of every mark.
 
-A verb says what the state *is* to be, so repeating it changes nothing. Each of them holds the camp and
-the person, compares the history before and after, and settles the badges and standings in the same
-transaction; the caller commits. Pages and the API only ever change attendance through these verbs.
+A verb says what the state *is* to be, so repeating it changes nothing. Each of them locks the camp and
+the person, thinks the history through as it was and as it becomes, and brings awards and totals in line in
+the same transaction; the caller commits. Pages and the API only ever change attendance through these verbs,
+or through :mod:`webapp.domain.attendance.fast_path`, which does the same for the ordinary mark.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import Date, Uuid, bindparam, inspect, select
-from sqlalchemy.orm import make_transient_to_detached
+from sqlalchemy import Date, Uuid, bindparam, select
 
 from webapp import clock
-from webapp.database import db, insert_rows, together
-from webapp.domain import accounts, audit, badges, camps, histories, settling, standings
+from webapp.database import db
+from webapp.domain import accounts, audit, camps
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action
-from webapp.domain.badges import Badge, Change, Reached, Settlement
+from webapp.domain.badges import history
+from webapp.domain.badges.awards import AwardChanges
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
-from webapp.domain.records import LONGEST_REASON, Attendance, CampRole, State
-from webapp.domain.standings import ALL_TIME, EVERYWHERE, OVERALL, RECENT, Board, Figures
-from webapp.domain.streaks import Step, after
+from webapp.domain.evaluation import person as evaluation
+from webapp.domain.evaluation.person import Change
+from webapp.domain.models.attendance import LONGEST_REASON, Attendance, CampRole, State
+from webapp.domain.models.badge import Badge
 
 T = TypeVar("T")
 
@@ -34,7 +36,7 @@ class Outcome:
     """What a verb left behind: the attendance (``None`` where there is none now) and the badges."""
 
     attendance: Attendance | None
-    badges: Settlement = field(default_factory=Settlement)
+    badges: AwardChanges = field(default_factory=AwardChanges)
     at_risk: Sequence[Badge] | None = None
     """What undoing it would take away, where that is known without looking through the history."""
 
@@ -79,8 +81,7 @@ def sign_up(person: Person, camp: Camp, camp_role: CampRole = CampRole.VOLUNTEER
     else:
         return Outcome(found)
     db.session.flush()
-    with together():
-        audit.note(Action.SIGNED_UP, person_id=person.id, camp_id=camp.id, details={"camp_role": camp_role})
+    audit.note(Action.SIGNED_UP, person_id=person.id, camp_id=camp.id, details={"camp_role": camp_role})
     return Outcome(found)
 
 
@@ -181,7 +182,7 @@ def stay(person: Person, camp: Camp) -> Outcome:
     return _leaves(found, None)
 
 
-def standing(person: Person, camp: Camp) -> Attendance | None:
+def lock_attendance(person: Person, camp: Camp) -> Attendance | None:
     """Hold camp and person, and read what is stored of them now, for a decision that depends on it."""
     camps.hold(camp)
     return _locked([person], camp).get(person.id)
@@ -192,16 +193,15 @@ def _leaves(found: Attendance, left_at: datetime | None) -> Outcome:
         return Outcome(found)
     before, found.left_at, found.changed_at = found.left_at, left_at, clock.now()
     db.session.flush()
-    with together():
-        action, details = (Action.LEFT, {"left_at": left_at}) if left_at else (Action.STAYED, {"before": before})
-        audit.note(action, person_id=found.person_id, camp_id=found.camp_id, details=details)
+    action, details = (Action.LEFT, {"left_at": left_at}) if left_at else (Action.STAYED, {"before": before})
+    audit.note(action, person_id=found.person_id, camp_id=found.camp_id, details=details)
     return Outcome(found)
 
 
 def _locked(people: Sequence[Person], camp: Camp) -> dict[UUID, Attendance]:
     """Hold these people, and read what is stored of them at the camp now."""
     ids = [person.id for person in people]
-    accounts.lock(ids)
+    evaluation.lock(ids)
     here = {"people": ids, "site": camp.site_id, "day": camp.camp_date, "camp": camp.id}
     return {attendance.person_id: attendance for attendance in db.session.scalars(_AT_CAMP, here)}
 
@@ -259,43 +259,40 @@ def undone(found: Attendance) -> State | None:
 
 
 def _apply(camp: Camp, people: Sequence[Person], mark: Mark, *, by: Person) -> dict[UUID, Outcome]:
-    """Set the state of people, and settle what it changes. The camp is held."""
-    if len(people) == 1 and mark.state is State.PRESENT and mark.camp_role in (None, CampRole.VOLUNTEER):
-        outcome = _forward(people[0], camp, mark, by)
-        if outcome:
-            return {people[0].id: outcome}
-    found = _locked(people, camp)
-    outcomes = {person.id: Outcome(found.get(person.id)) for person in people}
-    changing = [person for person in people if _differs(found.get(person.id), mark)]
+    """Set the state of people, and evaluate what it changes. The camp is locked."""
+    stored = _locked(people, camp)
+    outcomes = {person.id: Outcome(stored.get(person.id)) for person in people}
+    changing = [person for person in people if _differs(stored.get(person.id), mark)]
     if not changing:
         return outcomes
+
     ids = [person.id for person in changing]
-    stood = {person_id: _stands(found.get(person_id)) for person_id in ids}
-    before = histories.histories_of(ids)
+    stood = {person_id: stands_as(stored.get(person_id)) for person_id in ids}
+    before = history.read(ids, camp)
+    changes = []
     for person in changing:
-        outcomes[person.id] = Outcome(_set(found.get(person.id), person, camp, mark, by))
+        attendance = _set(stored.get(person.id), person, camp, mark, by)
+        outcomes[person.id] = Outcome(attendance)
+        is_marked = attendance is not None and attendance.state is not State.EXPECTED
+        step = attendance.step if attendance and is_marked else None
+        earlier = before[person.id]
+        changes.append(Change(person.id, earlier.changed(camp.id, step), earlier))
     db.session.flush()
-    now = histories.histories_of(ids)
-    changes = [Change(person_id, now[person_id], before[person_id]) for person_id in ids]
-    settled = badges.settle(changes, reason=f"{camp.name}: {mark.why}"[:200], by=by)
-    settling.restate(select(Person.id).where(Person.id.in_(ids)))
-    with together():
-        for person_id in ids:
-            _enter(person_id, camp, mark, by, stood[person_id], settled[person_id])
-    return {
-        person_id: Outcome(each.attendance, settled.get(person_id, Settlement()))
-        for person_id, each in outcomes.items()
-    }
+
+    evaluated = evaluation.evaluate(changes, reason=f"{camp.name}: {mark.why}"[:200], by=by)
+    for person_id in ids:
+        _enter(person_id, camp, mark, by, stood[person_id], evaluated[person_id])
+    return outcomes | {person_id: Outcome(outcomes[person_id].attendance, evaluated[person_id]) for person_id in ids}
 
 
-def _stands(found: Attendance | None) -> str | None:
+def stands_as(found: Attendance | None) -> str | None:
     """Where somebody stands, for the audit trail: the state, with the camp role where that counts."""
     if found is None:
         return None
     return f"{found.state}:{found.camp_role}" if found.state is State.PRESENT else str(found.state)
 
 
-def _enter(person_id: UUID, camp: Camp, mark: Mark, by: Person, stood: str | None, settled: Settlement) -> None:
+def _enter(person_id: UUID, camp: Camp, mark: Mark, by: Person, stood: str | None, changes: AwardChanges) -> None:
     """Enter a mark into the audit trail."""
     audit.note(
         mark.action or _ACTIONS[mark.state],
@@ -303,71 +300,8 @@ def _enter(person_id: UUID, camp: Camp, mark: Mark, by: Person, stood: str | Non
         person_id=person_id,
         camp_id=camp.id,
         details={"camp_role": mark.camp_role, "before": stood},
-        awards=settled.consequences(person_id),
+        awards=changes.consequences(person_id),
     )
-
-
-def _forward(person: Person, camp: Camp, mark: Mark, by: Person) -> Outcome | None:
-    """Mark and settle a visit to a camp after all others somebody came to: what a table does all day, and
-    what costs the same however long their history is. Nothing is done for any other mark.
-    """
-    person = accounts.hold(person.id) or person
-    periods = [ALL_TIME, camp.camp_date.year, *([RECENT] if camp.camp_date >= camp.site.recent_from else [])]
-    stand = histories.stand_of(person.id, camp, periods)
-    found, kept = stand.attendance, stand.figures
-    if found and not _differs(found, mark):
-        return Outcome(found)
-    role = mark.camp_role or (found.camp_role if found else CampRole.VOLUNTEER)
-    overall = kept.get(OVERALL)
-    is_new_visit = role is CampRole.VOLUNTEER and not (found and found.step is Step.VISIT)
-    if not is_new_visit or overall is None or (overall.last_visit and overall.last_visit >= camp.camp_date):
-        return None
-    reached: dict[Board, Figures] = {}
-    for period in periods:
-        here, everywhere = Board(camp.site_id, period), Board(EVERYWHERE, period)
-        run = after(kept.get(here, Figures()).run, Step.VISIT, gap=stand.broken)
-        reached[here] = _one_more(kept.get(here, Figures()), run, camp.camp_date)
-        reached[everywhere] = replace(_one_more(kept.get(everywhere, Figures()), run, camp.camp_date), run=0)
-    with together():
-        settlement = badges.settle_forward(person.id, camp.id, _reached(overall), _reached(reached[OVERALL]))
-        if settlement is None:
-            return None
-        earned = len(settlement.new) + len(settlement.returned)
-        now = {board: replace(figures, badges=figures.badges + earned) for board, figures in reached.items()}
-        standings.put(person, kept, now)
-        _enter(person.id, camp, mark, by, _stands(found), settlement)
-        attendance = _store(person, camp, mark, by) if found is None else _set(found, person, camp, mark, by)
-    db.session.flush()
-    # It is their last visit: without it they are where they were before.
-    return Outcome(attendance, settlement, [*settlement.new, *settlement.returned])
-
-
-def _store(person: Person, camp: Camp, mark: Mark, by: Person) -> Attendance:
-    """A new attendance, written along with what else a :func:`together` block writes."""
-    with db.session.no_autoflush:
-        attendance = _set(None, person, camp, mark, by)
-    assert attendance is not None  # a visit leaves one
-    db.session.expunge(attendance)
-    columns = Attendance.__table__.c.keys()
-    insert_rows(Attendance.__table__, [{name: getattr(attendance, name) for name in columns}])
-    make_transient_to_detached(attendance)
-    key = inspect(attendance).key
-    before = db.session.identity_map.get(key) if key else None
-    if before is not None:  # read before, and gone since
-        db.session.expunge(before)
-    db.session.add(attendance)
-    return attendance
-
-
-def _one_more(figures: Figures, run: int, day: date) -> Figures:
-    """Figures with one more visit, which made a run of so many."""
-    return replace(
-        figures, visits=figures.visits + 1, longest_streak=max(figures.longest_streak, run), run=run, last_visit=day
-    )
-
-
-def _reached(figures: Figures) -> Reached:
-    return Reached(figures.visits, figures.longest_streak)
 
 
 def _differs(found: Attendance | None, mark: Mark) -> bool:
@@ -409,20 +343,19 @@ def _set(found: Attendance | None, person: Person, camp: Camp, mark: Mark, by: P
     return found
 
 
-# --- settling without a mark ---------------------------------------------------------------------
+# --- evaluation without a mark -------------------------------------------------------------------
 
 
-def evaluate(person: Person) -> Settlement:
+def evaluate(person: Person) -> AwardChanges:
     """Award whatever is due to one person, and revoke nothing."""
-    accounts.lock([person.id])
-    settlement = badges.settle([Change(person.id, histories.history_of(person.id))])[person.id]
-    settling.restate(select(Person.id).where(Person.id == person.id))  # an award may have moved to another year
-    if settlement:
-        with together():
-            details = {"moved_badges": len(settlement.moved)} if settlement.moved else {}
-            awards = settlement.consequences(person.id)
-            audit.note(Action.EVALUATED, person_id=person.id, details=details, awards=awards)
-    return settlement
+    evaluation.lock([person.id])
+    change = Change(person.id, history.of_person(person.id))
+    changes = evaluation.evaluate([change])[person.id]
+    if changes:
+        details = {"moved_badges": len(changes.moved)} if changes.moved else {}
+        consequences = changes.consequences(person.id)
+        audit.note(Action.EVALUATED, person_id=person.id, details=details, awards=consequences)
+    return changes
 
 
 CHUNK = 500  # people whose histories are read at a time, so that memory does not grow with a list

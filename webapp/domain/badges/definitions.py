@@ -16,9 +16,9 @@ from webapp.database import db, one_at_a_time
 from webapp.domain import audit
 from webapp.domain.accounts import Person
 from webapp.domain.audit import Action
-from webapp.domain.badges import Asked, Award, Badge, Criteria, Definition, own_definition
+from webapp.domain.badges.criteria import CRITERIA, Visits
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.standings import OVERALL, Standing
+from webapp.domain.models.badge import Award, Badge, BadgeVersion, Requirement
 from webapp.infra.ids import new_id
 
 LONGEST_NAME = 60  # characters
@@ -48,7 +48,7 @@ class Draft:
 
     name: str = ""
     description: str = ""
-    criteria_type: str = Criteria.VISITS.value
+    criteria_type: str = Visits.key
     criteria_value: str = ""
     shape: str = ARTWORK["shape"][0]
     metal: str = ARTWORK["metal"][0]
@@ -67,9 +67,9 @@ class Draft:
         return cls(**{field.name: str(getattr(badge, field.name)) for field in fields(cls)})
 
     @property
-    def asked(self) -> Asked:
+    def requirement(self) -> Requirement:
         """What is asked for; of a draft without :meth:`problems`."""
-        return Asked(Criteria(self.criteria_type), int(self.criteria_value))
+        return Requirement(self.criteria_type, int(self.criteria_value))
 
     @property
     def drawable(self) -> "Draft":
@@ -85,7 +85,7 @@ class Draft:
             "description": _problem_of(self.description, LONGEST_DESCRIPTION, "Say what it is awarded for."),
             "criteria_value": self._problem_of_value(),
         }
-        if self.criteria_type not in list(Criteria):
+        if self.criteria_type not in CRITERIA:
             found["criteria_type"] = "Choose what is counted."
         for part, known in ARTWORK.items():
             if getattr(self, part) not in known:
@@ -133,7 +133,7 @@ def add(draft: Draft) -> Badge:
     db.session.add(badge)
     db.session.flush()
     _define(badge)
-    audit.note(Action.BADGE_ADDED, badge_id=badge.id, details=_told(badge.asked))
+    audit.note(Action.BADGE_ADDED, badge_id=badge.id, details=_told(badge.requirement))
     return badge
 
 
@@ -149,7 +149,7 @@ def change(badge: Badge, draft: Draft, seen: str) -> bool:
         raise ChangedMeanwhileError(f"Somebody else has changed {badge.name} meanwhile. Nothing was changed.")
     _refuse(draft.problems(badge))
     changed = [field.name for field in fields(Draft) if getattr(before, field.name) != getattr(draft, field.name)]
-    is_other = before.asked != draft.asked
+    is_other = before.requirement != draft.requirement
     if not changed:
         return False
     _put(badge, draft)
@@ -157,7 +157,9 @@ def change(badge: Badge, draft: Draft, seen: str) -> bool:
     db.session.flush()
     if is_other:
         _define(badge)
-    told = {"changed": changed} | ({"before": _told(before.asked), "after": _told(draft.asked)} if is_other else {})
+    told = {"changed": changed} | (
+        {"before": _told(before.requirement), "after": _told(draft.requirement)} if is_other else {}
+    )
     audit.note(Action.BADGE_CHANGED, badge_id=badge.id, details=told)
     return is_other
 
@@ -200,18 +202,18 @@ def _refuse(problems: Mapping[str, str]) -> None:
 
 def _put(badge: Badge, draft: Draft) -> None:
     badge.name, badge.description = draft.name, draft.description
-    badge.criteria_type, badge.criteria_value = draft.asked
+    badge.criteria_type, badge.criteria_value = draft.requirement
     badge.shape, badge.metal, badge.ribbon, badge.emblem = draft.shape, draft.metal, draft.ribbon, draft.emblem
 
 
 def _define(badge: Badge) -> None:
     asked = {"criteria_type": badge.criteria_type, "criteria_value": badge.criteria_value}
-    db.session.add(Definition(badge_id=badge.id, version=badge.version, since=clock.now(), **asked))
+    db.session.add(BadgeVersion(badge_id=badge.id, version=badge.version, since=clock.now(), **asked))
     db.session.flush()
 
 
-def _told(asked: Asked) -> dict[str, object]:
-    return {"criteria_type": asked.criteria_type.value, "criteria_value": asked.criteria_value}
+def _told(asked: Requirement) -> dict[str, object]:
+    return {"criteria_type": asked.criteria_type, "criteria_value": asked.criteria_value}
 
 
 # --- what is known of them -----------------------------------------------------------------------
@@ -227,9 +229,9 @@ def by_id(badge_id: UUID) -> Badge | None:
     return db.session.get(Badge, badge_id, populate_existing=True)
 
 
-def versions_of(badge: Badge) -> Sequence[Definition]:
+def versions_of(badge: Badge) -> Sequence[BadgeVersion]:
     """What a badge asked for, the newest version first."""
-    query = select(Definition).where(Definition.badge_id == badge.id).order_by(Definition.version.desc())
+    query = select(BadgeVersion).where(BadgeVersion.badge_id == badge.id).order_by(BadgeVersion.version.desc())
     return db.session.scalars(query).all()
 
 
@@ -250,9 +252,9 @@ def older_awards(badge: Badge) -> Select[tuple[Award]]:
     """The query for the awards that stand and were earned when the badge asked for something else, by name."""
     return (
         select(Award)
-        .join(Definition, own_definition())
+        .join(BadgeVersion, Award.under())
         .join(Person, Person.id == Award.person_id)
-        .where(Award.badge_id == badge.id, Award.revoked_at.is_(None), Definition.differs_from(badge))
+        .where(Award.badge_id == badge.id, Award.revoked_at.is_(None), BadgeVersion.differs_from(badge))
         .order_by(Person.search_name, Person.book_no)
         .options(joinedload(Award.camp))
     )
@@ -260,7 +262,7 @@ def older_awards(badge: Badge) -> Select[tuple[Award]]:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a definition would do, from the standings as they are now."""
+    """What a definition would do, from the totals as they are now."""
 
     reached: int
     """People who have reached what is asked."""
@@ -274,24 +276,22 @@ class Forecast:
     """Those of them who have not reached what is asked, and keep it."""
 
 
-def forecast(asked: Asked, badge: Badge | None = None) -> Forecast:
-    """Whom a badge would reach that asks for this; ``badge`` is the one it is for, unless it is new."""
-    figure = Standing.visits if asked.criteria_type is Criteria.VISITS else Standing.longest_streak
-    overall = and_(Standing.site_id == OVERALL.site_id, Standing.period == OVERALL.period)
-    reached = and_(overall, figure >= asked.criteria_value)
-    number = db.session.scalar(select(func.count()).select_from(Standing).where(reached)) or 0
+def forecast(requirement: Requirement, badge: Badge | None = None) -> Forecast:
+    """Say whom a badge would reach that asks for this; ``badge`` is the one it is for, unless it is new."""
+    reached = CRITERIA[requirement.criteria_type].people(requirement.criteria_value).cte("reached")
+    query = select(func.count()).select_from(reached)
+    number = db.session.scalar(query) or 0
+    people = select(Person).join(reached, reached.c[0] == Person.id)
     held = beyond = 0
-    gaining = reached
     if badge:
-        own = and_(Award.person_id == Standing.person_id, Award.badge_id == badge.id, Award.revoked_at.is_(None))
+        own = and_(
+            Award.person_id == reached.c[0],
+            Award.badge_id == badge.id,
+            Award.revoked_at.is_(None),
+        )
         held = holders([badge.id]).get(badge.id, 0)
-        both = db.session.scalar(select(func.count()).select_from(Standing).where(reached, exists().where(own))) or 0
-        gaining, beyond = and_(reached, ~exists().where(own)), held - both
-    people = (
-        select(Person)
-        .join(Standing, Standing.person_id == Person.id)
-        .where(gaining)
-        .order_by(~Person.is_active, Person.search_name, Person.book_no)
-        .limit(NAMED)
-    )
-    return Forecast(number, number - (held - beyond), db.session.scalars(people).all(), held, beyond)
+        both = db.session.scalar(query.where(exists().where(own))) or 0
+        people, beyond = people.where(~exists().where(own)), held - both
+    first = people.order_by(~Person.is_active, Person.search_name, Person.book_no).limit(NAMED)
+    gaining = number - (held - beyond)
+    return Forecast(number, gaining, db.session.scalars(first).all(), held, beyond)

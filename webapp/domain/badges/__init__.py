@@ -1,0 +1,1 @@
+"""Badges: the rule of a streak, what a badge may ask for, histories, awards, definitions."""

@@ -1,0 +1,1 @@
+"""The leaderboard: snapshots are built, boards are read from them."""

@@ -1,0 +1,1 @@
+"""The tables, and what one row says of itself."""
