@@ -42,7 +42,7 @@ from webapp import clock
 from webapp.database import db, direct_connection, is_sqlite
 from webapp.domain import audit
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance.marking import Outcome
+from webapp.domain.attendance.marking import Outcome, stands_as
 from webapp.domain.audit import Action, Effect
 from webapp.domain.badges.awards import AwardChanges
 from webapp.domain.badges.criteria import CRITERIA, MarkContext
@@ -497,8 +497,8 @@ def _write(
 ) -> list[Badge] | None:
     """Write a decision; the badges it gave, or nothing where somebody was quicker."""
     stored, totals, person_id = facts.stored, decision.totals, facts.person_id
-    before = f"{stored.state}:{stored.camp_role}" if stored and stored.state == State.PRESENT else None
-    details = {"camp_role": camp_role, "before": before or (stored.state if stored else None)}
+    before = stands_as(stored.state, stored.camp_role) if stored else None
+    details = {"camp_role": camp_role, "before": before}
     entry = audit.entry(
         Action.PRESENT,
         details,

@@ -267,7 +267,7 @@ def _apply(camp: Camp, people: Sequence[Person], mark: Mark, *, by: Person) -> d
         return outcomes
 
     ids = [person.id for person in changing]
-    stood = {person_id: stands_as(stored.get(person_id)) for person_id in ids}
+    stood = {person_id: _stands(stored.get(person_id)) for person_id in ids}
     before = history.read(ids, camp)
     changes = []
     for person in changing:
@@ -285,11 +285,13 @@ def _apply(camp: Camp, people: Sequence[Person], mark: Mark, *, by: Person) -> d
     return outcomes | {person_id: Outcome(outcomes[person_id].attendance, evaluated[person_id]) for person_id in ids}
 
 
-def stands_as(found: Attendance | None) -> str | None:
-    """Where somebody stands, for the audit trail: the state, with the camp role where that counts."""
-    if found is None:
-        return None
-    return f"{found.state}:{found.camp_role}" if found.state is State.PRESENT else str(found.state)
+def stands_as(state: str | None, camp_role: str | None) -> str | None:
+    """Say for the audit trail where somebody stands: the state, with the camp role where that counts."""
+    return f"{state}:{camp_role}" if state == State.PRESENT else state and str(state)
+
+
+def _stands(stored: Attendance | None) -> str | None:
+    return stands_as(stored.state, stored.camp_role) if stored else None
 
 
 def _enter(person_id: UUID, camp: Camp, mark: Mark, by: Person, stood: str | None, changes: AwardChanges) -> None:
