@@ -1,7 +1,7 @@
 """Rolls: the list of one camp as a whole. How it is read, called at once, and closed."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from webapp.domain.attendance import marking
 from webapp.domain.attendance.marking import Mark, Outcome
 from webapp.domain.audit import Action
 from webapp.domain.badges import awards, history
+from webapp.domain.badges.history import History
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import Attendance, State, step_of
 from webapp.domain.models.badge import Badge
@@ -82,14 +83,20 @@ def row_after(camp: Camp, person: Person, outcome: Outcome | None = None) -> Row
     """Somebody's line of a camp's roll call, after a mark if there was one."""
     if outcome and outcome.at_risk is not None:
         return Row(person, outcome.attendance, outcome.at_risk)
-    return rows_of(camp, [person.id])[0]
+    histories = {person.id: outcome.history} if outcome and outcome.history else None
+    return rows_of(camp, [person.id], histories)[0]
 
 
-def rows_of(camp: Camp, person_ids: Collection[UUID]) -> list[Row]:
-    """These people's lines of a camp's roll call, by name."""
+def rows_of(
+    camp: Camp,
+    person_ids: Collection[UUID],
+    histories: Mapping[UUID, History] | None = None,
+) -> list[Row]:
+    """These people's lines of a camp's roll call, by name; ``histories`` are theirs, where they were read."""
     here = and_(Attendance.person_id == Person.id, Attendance.camp_id == camp.id)
     people = select(Person, Attendance).outerjoin(Attendance, here).where(Person.id.in_(person_ids))
-    return _rows(camp, db.session.execute(people.order_by(Person.search_name, Person.book_no)).tuples().all())
+    found = db.session.execute(people.order_by(Person.search_name, Person.book_no)).tuples().all()
+    return _rows(camp, found, histories)
 
 
 class Changed(NamedTuple):
@@ -224,20 +231,30 @@ def _expected(camp: Camp) -> Sequence[Person]:
 # --- what a mark carries -------------------------------------------------------------------------
 
 
-def _rows(camp: Camp, found: Sequence[tuple[Person, Attendance | None]]) -> list[Row]:
-    risks = _at_risk(camp, [each for _, each in found if each and each.state is State.PRESENT])
+def _rows(
+    camp: Camp,
+    found: Sequence[tuple[Person, Attendance | None]],
+    histories: Mapping[UUID, History] | None = None,
+) -> list[Row]:
+    present = [each for _, each in found if each and each.state is State.PRESENT]
+    risks = _at_risk(camp, present, histories)
     return [Row(person, each, risks.get(person.id, ())) for person, each in found]
 
 
-def _at_risk(camp: Camp, present: Sequence[Attendance]) -> dict[UUID, list[Badge]]:
+def _at_risk(
+    camp: Camp,
+    present: Sequence[Attendance],
+    histories: Mapping[UUID, History] | None,
+) -> dict[UUID, list[Badge]]:
     """Find the badges that would go if these people's presence at the camp were taken back."""
     known = awards.known_of([each.person_id for each in present])
-    holders = [person_id for person_id, given in known.items() if given]
-    histories = history.read(holders)
+    if histories is None:
+        holders = [person_id for person_id, given in known.items() if given]
+        histories = history.read(holders)
     risks = {}
     for each in present:
         before = histories.get(each.person_id)
-        if before is None:
+        if before is None or not known[each.person_id]:
             continue
         left = marking.undone(each)
         step = step_of(left, each.camp_role) if left is State.EXCUSED else None

@@ -72,9 +72,12 @@ class _Sessions(SecureCookieSessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Static files are everybody's: were they told to vary with the cookie, which changes with every
-        page, a browser would fetch what it has. Machines that ask for the health have no session.
+        page, a browser would fetch what it has. Machines that ask for the health have no session. A
+        page prolongs the session; what it fetches later does not, as the cookie weighs on every mark.
         """
-        if not has_token(request) and request.endpoint != "static" and request.blueprint != "health":
+        has_none = has_token(request) or request.endpoint == "static" or request.blueprint == "health"
+        is_unchanged_fragment = from_htmx() and not session.modified
+        if not has_none and not is_unchanged_fragment:
             super().save_session(app, session, response)
 
 

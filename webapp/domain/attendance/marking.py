@@ -21,6 +21,7 @@ from webapp.domain.accounts import Person
 from webapp.domain.audit import Action
 from webapp.domain.badges import history
 from webapp.domain.badges.awards import AwardChanges
+from webapp.domain.badges.history import History
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
 from webapp.domain.evaluation import person as evaluation
@@ -39,6 +40,8 @@ class Outcome:
     badges: AwardChanges = field(default_factory=AwardChanges)
     at_risk: Sequence[Badge] | None = None
     """What undoing it would take away, where that is known without looking through the history."""
+    history: History | None = None
+    """The person's history after it, where it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +285,14 @@ def _apply(camp: Camp, people: Sequence[Person], mark: Mark, *, by: Person) -> d
     evaluated = evaluation.evaluate(changes, reason=f"{camp.name}: {mark.why}"[:200], by=by)
     for person_id in ids:
         _enter(person_id, camp, mark, by, stood[person_id], evaluated[person_id])
-    return outcomes | {person_id: Outcome(outcomes[person_id].attendance, evaluated[person_id]) for person_id in ids}
+    return outcomes | {
+        change.person_id: Outcome(
+            outcomes[change.person_id].attendance,
+            evaluated[change.person_id],
+            history=change.after,
+        )
+        for change in changes
+    }
 
 
 def stands_as(state: str | None, camp_role: str | None) -> str | None:
