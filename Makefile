@@ -50,11 +50,12 @@ test: check
 	$(BIN)/pytest -n 2 --dist worksteal
 	TEST_ENGINE=postgresql $(BIN)/pytest -n 2 --dist worksteal
 
-check: $(VENV)/dev $(VENDOR)/installed
+check: $(VENV)/dev $(VENDOR)/installed node_modules/.checked
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/djlint --quiet --lint templates
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm run --silent check
 
 format: $(VENV)/dev
 	$(BIN)/ruff format .
@@ -74,20 +75,25 @@ $(VENV)/dev: requirements/dev.lock $(VENV)/run
 
 # The front-end files come from npm; where there is none, with a Node of PyPI's. The live script is one
 # file: htmx looks through the page a moment after it is loaded, and an extension in a file of its own may
-# come later than that.
+# come later than that. The roll call's scripts are joined with htmx and minified.
 $(VENDOR)/fetched: package-lock.json | $(BIN)/pip
 	@command -v npm >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/node.lock
-	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --ignore-scripts --no-audit --no-fund --silent
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --omit=dev --ignore-scripts --no-audit --no-fund --silent
 	@mkdir -p $(VENDOR)
 	@cp node_modules/htmx.org/dist/htmx.min.js node_modules/modern-normalize/modern-normalize.css $(VENDOR)/
-	@cp node_modules/idb/build/umd.js $(VENDOR)/idb.js
 	@cp node_modules/qr-scanner/qr-scanner.umd.min.js node_modules/qr-scanner/qr-scanner-worker.min.js $(VENDOR)/
 	@(cd node_modules/htmx.org/dist && cat htmx.min.js && echo && cat ext/hx-sse.min.js) >$(VENDOR)/htmx-live.js
 	@touch $@
 
 # The style sheets are one file too: a second one costs a first visit a round trip before anything is painted.
-$(VENDOR)/installed: $(VENDOR)/fetched static/app.css
+$(VENDOR)/installed: $(VENDOR)/fetched static/app.css $(wildcard static/roll_call/*.js)
 	@cat $(VENDOR)/modern-normalize.css static/app.css >$(VENDOR)/styles.css
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm run --silent build
+	@touch $@
+
+# What checks and tests the scripts; nobody needs it in order to run the application.
+node_modules/.checked: package-lock.json $(VENDOR)/fetched
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 # After a change of a version in pyproject.toml; needs uv.

@@ -52,6 +52,21 @@ def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
     started.close()
 
 
+@pytest.fixture
+def browser_at(playwright: Playwright, chromium: str) -> Iterator[Callable[[str], Browser]]:
+    """Start a browser that finds this machine under another name, which is no secure origin."""
+    started: list[Browser] = []
+
+    def launch(host: str) -> Browser:
+        arguments = [*ARGUMENTS, f"--host-resolver-rules=MAP {host} 127.0.0.1"]
+        started.append(playwright.chromium.launch(executable_path=chromium, args=arguments))
+        return started[-1]
+
+    yield launch
+    for each in started:
+        each.close()
+
+
 def sign_in(page: Page, person: Person) -> None:
     """Through the form that is on the screen."""
     page.get_by_label("Book number").fill(str(person.book_no))

@@ -476,10 +476,11 @@ def test_a_walk_in_that_was_refused_stays_in_sight(app: Flask, open_as: OpenAs, 
 def test_old_news_that_comes_late_changes_nothing(open_as: OpenAs, people: People, today: Camp) -> None:
     page = ready(open_as(people.coordinator))
     old = row(page, "Imran Pasha").evaluate("each => each.outerHTML")
-    at = int(page.locator("#roll-call").get_attribute("data-at") or 0)
+    at = int(page.locator("#rows").get_attribute("data-at") or 0)
     page.get_by_role("button", name="Mark Imran Pasha present").click()
     expect(row(page, "Imran Pasha")).to_contain_text("Sent")
-    page.evaluate("([html, at]) => window.rows.take(html, at)", [old, at])
+    swap = "text => htmx.swap({text, sourceElement: document.getElementById('outbox'), swap: 'none'})"
+    page.evaluate(swap, f'<hx-partial hx-target="#rows" hx-swap="rows at:{at}">{old}</hx-partial>')
     expect(row(page, "Imran Pasha")).to_have_attribute("data-state", "present")
     page.reload()
     ready(page)

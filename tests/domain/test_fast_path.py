@@ -209,8 +209,9 @@ def test_an_operation_of_a_phone_is_stored_with_its_mark_once(people: People) ->
         "state": "present",
     }
     order = operations.parse(sent)
-    assert operations.mark_fast(order, by=people.coordinator, secret="x" * 16)
-    assert operations.mark_fast(order, by=people.coordinator, secret="x" * 16) is None
+    asker = Asker(people.coordinator.id, people.coordinator.session_no)
+    assert operations.mark_fast(order, asker, secret="x" * 16)
+    assert operations.mark_fast(order, asker, secret="x" * 16) is None
     operation = db.session.scalars(select(Operation)).one()
     assert (operation.by_id, operation.action) == (people.coordinator.id, "mark")
     assert operation.order["state"] == "present"

@@ -126,6 +126,6 @@ def test_marks_and_badges_are_counted_whichever_door_they_come_in_by(
     answer = coordinator.post(
         "/roll-call/sync", json={"owner": str(people.coordinator.id), "operations": [order, order]}
     )
-    assert [each["outcome"] for each in answer.get_json()["results"]] == ["done", "done"]
+    assert answer.text.count('outcome="done"') == 2
     assert [counted(door) for door in doors] == [1, 2, 1]
     assert counted(awards) == 4

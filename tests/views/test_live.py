@@ -1,23 +1,26 @@
 """The live cabinet, over a real connection: a server in a thread, marks from outside it."""
 
 import http.client
+import json
 import queue
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from tests import factories
 from tests.conftest import SUNDAY, People
 from tests.serving import served
-from tests.views.conftest import Camps
+from tests.views.conftest import HTMX, Camps
 from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import accounts, days
@@ -259,3 +262,50 @@ def test_a_backfill_is_silent_on_an_open_page_and_a_fresh_badge_is_not(
             mark(app, people.volunteer, camps.past, people.coordinator)
             event = "".join(stream.until("New: Here Twice"))
         assert event.count('class="just-earned"') == 1
+
+
+def test_a_row_is_the_same_text_in_the_page_the_answers_and_the_stream(
+    app: Flask, server: str, as_: Callable[[Person], FlaskClient], people: People, camps: Camps
+) -> None:
+    address = f"/roll-call/{camps.today.id}"
+    coordinator, admin = as_(people.coordinator), as_(people.admin)
+    path = f"{address}/live?seen={live.token('')}"
+    with open_stream(app, server, people.admin, path, Accept="text/html, text/event-stream") as stream:
+        stream.until("hx-news")
+        url = f"{address}/people/{people.volunteer.id}"
+        with clock.stopped_at(SUNDAY + timedelta(minutes=1)):
+            answer = coordinator.post(url, data={"state": "absent"}, headers=HTMX).text
+            event = stream.until("hx-news")
+    row = text_of_row(answer)
+    assert row.startswith("<li id=")
+    assert row == text_of_row("\n".join(line.removeprefix("data: ").rstrip("\n") for line in event))
+    assert row in admin.get(address).text
+    order = {
+        "id": str(uuid4()),
+        "camp": str(camps.today.id),
+        "made_at": clock.now().isoformat(),
+        "action": "mark",
+        "person": str(people.volunteer.id),
+        "state": "absent",
+    }
+    batch = {"owner": str(people.coordinator.id), "operations": [order]}
+    assert row == text_of_row(coordinator.post("/roll-call/sync", json=batch, headers=HTMX).text)
+
+
+def text_of_row(html: str) -> str:
+    """The first row of a fragment, from its first to its last letter."""
+    return f"<li {html.partition('<li ')[2].partition('</li>')[0]}</li>"
+
+
+def test_a_page_of_the_former_version_hears_of_rows_as_json(
+    app: Flask, server: str, people: People, camps: Camps
+) -> None:
+    path = f"/roll-call/{camps.today.id}/live?seen={live.token('')}"
+    with open_stream(app, server, people.admin, path, Accept="text/event-stream") as stream:
+        stream.until('"size": 1')
+        with clock.stopped_at(SUNDAY + timedelta(minutes=1)):
+            mark(app, people.volunteer, camps.today, people.coordinator)
+            event = stream.until('"rows": ["')
+        (line,) = [each for each in event if each.startswith("data: ")]
+    told = json.loads(line.removeprefix("data: "))
+    assert f'id="person-{people.volunteer.id}"' in told["rows"][0]

@@ -1,6 +1,7 @@
 """Where outboxes arrive: once each, in order, what others decided asked about, what is bad named."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from werkzeug.test import TestResponse
 from tests import factories
 from tests.conftest import SUNDAY, People
 from tests.factories import badge_names, row_of
-from tests.views.conftest import Camps
+from tests.views.conftest import HTMX, Camps
 from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import accounts, calendar, cards, rolls
@@ -101,6 +102,54 @@ def test_a_row_of_an_answer_stands_verbatim_in_the_page(phone: Phone, camps: Cam
     phone.send(mark(camps.today, people.volunteer))
     (again,) = phone.send(mark(camps.today, people.volunteer))
     assert again["rows"][0].strip() in phone.client.get(f"/roll-call/{camps.today.id}").text
+
+
+def as_html(phone: Phone, *operations: object, **body: object) -> str:
+    """What htmx gets for a batch."""
+    sent = {"owner": str(phone.owner.id), "sent_at": clock.now().isoformat(), "operations": list(operations)} | body
+    response = phone.client.post("/roll-call/sync", json=sent, headers=HTMX)
+    assert (response.status_code, response.mimetype) == (200, "text/html")
+    return response.text
+
+
+def test_htmx_gets_every_row_once_and_the_outcomes_last(
+    app: Flask, phone: Phone, other_phone: Phone, camps: Camps, people: People
+) -> None:
+    other_phone.send(mark(camps.today, people.other, "excused"))
+    leaves = operation(camps.today, "leave", person=people.volunteer.id, at="now")
+    asked, refused = mark(camps.today, people.other), mark(camps.today, people.stranger)
+    html = as_html(phone, mark(camps.today, people.volunteer), leaves, asked, refused)
+    assert re.findall(r'<li id="person-([^"]+)"', html) == [
+        str(person.id) for person in (people.volunteer, people.other, people.stranger)
+    ]
+    assert html.count('<hx-partial hx-target="#rows"') == 1
+    outcomes = re.findall(r'<hx-outcome for="([^"]+)" outcome="(\w+)"', html)
+    assert [outcome for _, outcome in outcomes] == ["done", "done", "asked", "refused"]
+    assert outcomes[2][0] == asked["id"]
+    assert html.index("<hx-outcome") > html.rindex("</hx-partial>")
+    question = html.partition(f'for="{asked["id"]}"')[2].partition("</hx-outcome>")[0]
+    assert "Meera Krishnan marked excused at 11:30. Here: present at 11:30. Which is right?" in question
+    assert re.findall(r'data-answer="(\w+)"', question) == ["theirs", "mine"]
+    refusal = html.partition(f'for="{refused["id"]}"')[2]
+    assert "Not saved (present): Nobody Now&#39;s account is switched off." in refusal
+    assert re.findall(r'data-answer="(\w+)"', refusal) == ["theirs"]
+
+
+def test_rows_of_another_camp_are_told_apart_and_a_clock_that_is_off_is_named(
+    phone: Phone, camps: Camps, people: People
+) -> None:
+    sent_at = (clock.now() + timedelta(hours=2)).isoformat()
+    html = as_html(phone, mark(camps.today, people.volunteer), mark(camps.past, people.other), sent_at=sent_at)
+    swaps = re.findall(r'<hx-partial hx-target="#rows" hx-swap="rows camp:(\S+) at:\d+ again:true">', html)
+    assert swaps == [str(camps.today.id), str(camps.past.id)]
+    assert "This phone’s clock is 2 hours ahead." in html
+
+
+def test_a_name_is_text_in_every_partial(app: Flask, phone: Phone, camps: Camps) -> None:
+    name = '<hx-outcome for=x outcome=done> & "Asha"'
+    html = as_html(phone, operation(camps.today, "add", person=uuid4(), name=name))
+    assert html.count("<hx-outcome") == 1
+    assert "&lt;hx-outcome for=x outcome=done&gt; &amp; &#34;Asha&#34; is present." in html
 
 
 def test_a_repeated_operation_is_done_once(app: Flask, phone: Phone, camps: Camps, people: People) -> None:

@@ -180,7 +180,7 @@ def test_a_phones_marks_name_the_phone_and_the_api_its_script(
     client = as_(people.coordinator)
     for _ in range(2):  # sent again, it is entered once
         sent = client.post("/roll-call/sync", json=body, headers={"User-Agent": PHONE})
-        assert sent.get_json()["results"][0]["outcome"] == "done"
+        assert 'outcome="done"' in sent.text
     path = f"/api/v1/medical-camps/camp/{people.other.id}/attendance"
     headers = token(people.coordinator) | {"User-Agent": "okhttp/4.12.0"}
     assert client.put(path, json={"logout": False}, headers=headers).status_code == 200

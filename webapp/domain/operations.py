@@ -136,12 +136,21 @@ def parse(sent: object) -> Order:
         raise InvalidError(f"This could not be understood ({where}: {first['msg']}).") from None
 
 
-def carry_out(order: Order, *, by: Person, secret: str, sent_at: datetime | None = None) -> Done:
+def carry_out(
+    order: Order,
+    *,
+    by: Person,
+    secret: str,
+    sent_at: datetime | None = None,
+    asks: bool = True,
+) -> Done:
     """Carry out an order inside the caller's transaction, unless that was done already.
 
     ``sent_at`` is what the phone's clock said when it sent the order: by its difference to ours, the
-    phone's times are put right. Raises :class:`InvalidError` and :class:`ConflictError` for what cannot
-    be done, :class:`DecidedOtherwise` for what has to be asked; then nothing is changed.
+    phone's times are put right. Unless it ``asks``, the order is carried out whatever stands: it comes
+    from a page that showed what stands a moment ago. Raises :class:`InvalidError` and
+    :class:`ConflictError` for what cannot be done, :class:`DecidedOtherwise` for what has to be asked;
+    then nothing is changed.
     """
     now = clock.now()
     camp = camps.by_id(order.camp)
@@ -155,39 +164,39 @@ def carry_out(order: Order, *, by: Person, secret: str, sent_at: datetime | None
     # Before the note of the operation, whose key takes a lighter hold of the camp: two that close the roll
     # call together would wait for each other.
     camps.hold(camp, to_change=isinstance(order, CloseOrder))
-    db.session.add(Operation(**_row(order, by), order=_content(order)))
+    db.session.add(Operation(**_row(order, by.id), order=_content(order)))
     db.session.flush()  # the same operation sent twice at once waits here for the other
     skew = now - sent_at if sent_at else timedelta()
-    return _carry_out(order, camp, by, secret, min(_shifted(order.made_at, skew), now))
+    decided_at = min(_shifted(order.made_at, skew), now)
+    return _carry_out(order, camp, by, secret, decided_at, asks=asks)
 
 
-def mark_fast(order: Order, *, by: Person, secret: str) -> FastMark | None:
+def mark_fast(order: Order, asker: Asker, *, secret: str, asks: bool = True) -> FastMark | None:
     """Carry out an order that marks somebody present on the fast path, which commits by itself; nothing
     where it is another order, or :func:`carry_out` has to look closer.
     """
-    is_ordinary = isinstance(order, MarkOrder) and order.state is State.PRESENT
-    if not isinstance(order, MarkOrder) or not is_ordinary:
+    if not isinstance(order, MarkOrder) or order.state is not State.PRESENT:
         return None
 
     def agrees(person: Person, stored: Attendance | None) -> bool:
         is_own_card = order.card is None or order.card == cards.text_of(person, secret)
-        return is_own_card and not _decided_otherwise(order, stored, by)
+        return is_own_card and not (asks and _decided_otherwise(order, stored, asker.person_id))
 
     return fast_path.mark(
         order.person,
         order.camp,
-        Asker(by.id, by.session_no),
+        asker,
         camp_role=order.camp_role,
-        agrees=agrees,
-        operation=_row(order, by) | {"order": json.dumps(_content(order))},
+        agrees=agrees if asks or order.card else None,
+        operation=_row(order, asker.person_id) | {"order": json.dumps(_content(order))},
     )
 
 
-def _row(order: Order, by: Person) -> dict[str, Any]:
+def _row(order: Order, by_id: UUID) -> dict[str, Any]:
     """What is stored of an order, but for its content."""
     return {
         "id": order.id,
-        "by_id": by.id,
+        "by_id": by_id,
         "camp_id": order.camp,
         "action": order.action,
         "made_at": order.made_at,
@@ -212,7 +221,15 @@ def _named(order: Order) -> Collection[UUID]:
     return [] if isinstance(order, CloseOrder) else [order.person]
 
 
-def _carry_out(order: Order, camp: Camp, by: Person, secret: str, decided_at: datetime) -> Done:
+def _carry_out(
+    order: Order,
+    camp: Camp,
+    by: Person,
+    secret: str,
+    decided_at: datetime,
+    *,
+    asks: bool,
+) -> Done:
     if isinstance(order, EveryoneOrder):
         return _everyone(order, camp, by)
     if isinstance(order, CloseOrder):
@@ -227,7 +244,7 @@ def _carry_out(order: Order, camp: Camp, by: Person, secret: str, decided_at: da
     if isinstance(order, LeaveOrder):
         outcome = _leave(order, found, camp, decided_at)
     else:
-        outcome = _mark(order, found, camp, by, secret)
+        outcome = _mark(order, found, camp, by, secret, asks=asks)
     return Done(camp, [found.id], {found.id: outcome})
 
 
@@ -267,11 +284,19 @@ def _leave(order: LeaveOrder, person: Person, camp: Camp, decided_at: datetime) 
     return marking.check_out(person, camp, at=at)
 
 
-def _mark(order: MarkOrder, person: Person, camp: Camp, by: Person, secret: str) -> Outcome:
+def _mark(
+    order: MarkOrder,
+    person: Person,
+    camp: Camp,
+    by: Person,
+    secret: str,
+    *,
+    asks: bool,
+) -> Outcome:
     if order.card is not None and cards.read(order.card, secret).id != person.id:
         raise InvalidError("This card names somebody else.")
     found = marking.lock_attendance(person, camp)
-    if _decided_otherwise(order, found, by):
+    if asks and _decided_otherwise(order, found, by.id):
         raise DecidedOtherwise(_what_stands(found, person, camp, by))
     match order.state:
         case State.PRESENT:
@@ -285,7 +310,7 @@ def _mark(order: MarkOrder, person: Person, camp: Camp, by: Person, secret: str)
             return marking.undo(person, camp, by=by)
 
 
-def _decided_otherwise(order: MarkOrder, found: Attendance | None, by: Person) -> bool:
+def _decided_otherwise(order: MarkOrder, found: Attendance | None, by_id: UUID) -> bool:
     """Whether somebody's decision stands that the phone did not know and that differs from the order.
 
     Not having signed up and being expected are no decisions; nor is what the closing of the roll call
@@ -301,7 +326,7 @@ def _decided_otherwise(order: MarkOrder, found: Attendance | None, by: Person) -
     assert found is not None
     if found.presumed or (found.declined_at and stands is State.EXCUSED):
         return False
-    if order.unconfirmed and found.marked_by_id != by.id:
+    if order.unconfirmed and found.marked_by_id != by_id:
         return True  # the earlier mark found the same decided already, and changed nothing
     return stands != order.base or (order.base_role is not None and role is not None and role != order.base_role)
 

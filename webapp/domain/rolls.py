@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from webapp.domain.attendance import marking
 from webapp.domain.attendance.marking import Mark, Outcome
 from webapp.domain.audit import Action
 from webapp.domain.badges import awards, history
+from webapp.domain.badges.awards import AwardChanges
 from webapp.domain.badges.history import History
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import Attendance, State, step_of
@@ -43,6 +45,10 @@ class Row:
     attendance: Attendance | None
     at_risk: Sequence[Badge] = ()
     """What taking back a mark would take away."""
+    changes: AwardChanges | None = None
+    """What the mark just made did to their badges."""
+    refusal: str = ""
+    """Why the mark just asked for was not made."""
 
     @property
     def state(self) -> State | None:
@@ -81,22 +87,19 @@ def roll(camp: Camp, query: str = "", limit: int = 1000) -> list[Row]:
 
 def row_after(camp: Camp, person: Person, outcome: Outcome | None = None) -> Row:
     """Somebody's line of a camp's roll call, after a mark if there was one."""
-    if outcome and outcome.at_risk is not None:
-        return Row(person, outcome.attendance, outcome.at_risk)
-    histories = {person.id: outcome.history} if outcome and outcome.history else None
-    return rows_of(camp, [person.id], histories)[0]
+    return rows_of(camp, [person.id], {person.id: outcome} if outcome else {})[0]
 
 
 def rows_of(
     camp: Camp,
     person_ids: Collection[UUID],
-    histories: Mapping[UUID, History] | None = None,
+    outcomes: Mapping[UUID, Outcome] = MappingProxyType({}),
 ) -> list[Row]:
-    """These people's lines of a camp's roll call, by name; ``histories`` are theirs, where they were read."""
+    """These people's lines of a camp's roll call, by name, after marks with these ``outcomes``."""
     here = and_(Attendance.person_id == Person.id, Attendance.camp_id == camp.id)
     people = select(Person, Attendance).outerjoin(Attendance, here).where(Person.id.in_(person_ids))
     found = db.session.execute(people.order_by(Person.search_name, Person.book_no)).tuples().all()
-    return _rows(camp, found, histories)
+    return _rows(camp, found, outcomes)
 
 
 class Changed(NamedTuple):
@@ -117,6 +120,12 @@ def changed_since(camp: Camp, since: datetime) -> list[Changed]:
 def people_on(camp: Camp) -> set[UUID]:
     """The ids of everybody on a roll."""
     return set(db.session.scalars(select(Attendance.person_id).where(Attendance.camp_id == camp.id)))
+
+
+def expected_on(camp: Camp) -> Sequence[UUID]:
+    """The ids of everybody who is still expected."""
+    here = Attendance.camp_id == camp.id, Attendance.state == State.EXPECTED
+    return db.session.scalars(select(Attendance.person_id).where(*here)).all()
 
 
 def size_of(camp: Camp) -> int:
@@ -234,28 +243,30 @@ def _expected(camp: Camp) -> Sequence[Person]:
 def _rows(
     camp: Camp,
     found: Sequence[tuple[Person, Attendance | None]],
-    histories: Mapping[UUID, History] | None = None,
+    outcomes: Mapping[UUID, Outcome] = MappingProxyType({}),
 ) -> list[Row]:
     present = [each for _, each in found if each and each.state is State.PRESENT]
-    risks = _at_risk(camp, present, histories)
-    return [Row(person, each, risks.get(person.id, ())) for person, each in found]
+    known = {person_id: outcome.history for person_id, outcome in outcomes.items() if outcome.history}
+    risks = _at_risk(camp, present, known)
+    changes = {person_id: outcome.badges for person_id, outcome in outcomes.items()}
+    return [Row(person, attendance, risks.get(person.id, ()), changes.get(person.id)) for person, attendance in found]
 
 
 def _at_risk(
     camp: Camp,
     present: Sequence[Attendance],
-    histories: Mapping[UUID, History] | None,
+    known_histories: Mapping[UUID, History],
 ) -> dict[UUID, list[Badge]]:
     """Find the badges that would go if these people's presence at the camp were taken back."""
     known = awards.known_of([each.person_id for each in present])
-    if histories is None:
-        holders = [person_id for person_id, given in known.items() if given]
-        histories = history.read(holders)
+    holders = [person_id for person_id, given in known.items() if given]
+    unread = [person_id for person_id in holders if person_id not in known_histories]
+    histories = {**known_histories, **history.read(unread)} if unread else known_histories
     risks = {}
     for each in present:
-        before = histories.get(each.person_id)
-        if before is None or not known[each.person_id]:
+        if not known[each.person_id]:
             continue
+        before = histories[each.person_id]
         left = marking.undone(each)
         step = step_of(left, each.camp_role) if left is State.EXCUSED else None
         after = before.changed(camp.id, step)

@@ -27,16 +27,14 @@ from webapp.views import (
     people,
     presentation,
     rate_limits,
-    roll_call,
-    rows,
     security,
     series,
     settings,
     sites,
     start,
-    sync,
     trail,
 )
+from webapp.views.roll_call import page, stream, sync
 
 OPENAPI: dict[str, Any] = api.OPENAPI
 
@@ -53,7 +51,7 @@ def init_app(app: OpenAPI) -> None:
     trail.init_app(app)
     errors.init_app(app)
     screens = (
-        *(home, accounts, cabinet, cards, people, roll_call, rows, sync, leaderboard, installed, health),
+        *(home, accounts, cabinet, cards, people, page, stream, sync, leaderboard, installed, health),
         *(office, calendar, series, sites, definitions, imports, exports, jobs),
         *(members, trail, settings, start),
     )

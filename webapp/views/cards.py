@@ -8,8 +8,8 @@ from flask.typing import ResponseReturnValue
 from webapp.database import writing
 from webapp.domain import accounts, cards, rolls
 from webapp.domain.accounts import Person, Role
-from webapp.views.roll_call import MOST_ROWS
-from webapp.views.rows import find_camp
+from webapp.views.roll_call.page import MOST_ROWS
+from webapp.views.roll_call.partials import find_camp
 from webapp.views.security import from_htmx, permits, viewer
 
 blueprint = Blueprint("cards", __name__)

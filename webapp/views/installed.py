@@ -11,15 +11,7 @@ blueprint = Blueprint("installed", __name__)
 THEME = "#0b5e63"
 GROUND = "#faf6ef"
 FILES = ("vendor/styles.css", "app.js", "icon.svg")
-ROLL_CALL_FILES = (
-    "vendor/idb.js",
-    "page.js",
-    "outbox.js",
-    "rows.js",
-    "roll_call.js",
-    "scanner.js",
-    "vendor/qr-scanner.umd.min.js",
-)
+ROLL_CALL_FILES = ("vendor/roll_call.js", "vendor/qr-scanner.umd.min.js")
 # The reader of QR codes fetches its worker itself, without a version.
 QR_WORKER = "vendor/qr-scanner-worker.min.js"
 

@@ -30,6 +30,7 @@ PACE = 0.25  # seconds between two looks; a burst of changes is one look
 COME_BACK = 600  # milliseconds until the page asks again when there was no thread for it
 SCATTERED = (200, 3000)  # milliseconds until a page asks again when this process stops: not all at once
 STILL_HERE = ": still here\n\n"
+SIGNED_OUT = "event: signed-out\ndata:\n\n"
 
 Changed = Callable[[str, datetime], tuple[str, str] | None]
 """Given the stamp last seen and when, the new stamp and HTML; nothing where all is as it was."""
@@ -62,11 +63,11 @@ def stream(key: UUID, changed: Changed, *, pace: float = PACE) -> Response:
     changes: Changes = current_app.extensions["changes"]
 
     def look() -> str | None:
-        """What to send now; nothing where the reader may not read on."""
+        """What to send now; nothing where the database is gone."""
         nonlocal seen, since
         try:
             if person_of(session_key) is None:
-                return None
+                return SIGNED_OUT
             at = clock.now()
             news = changed(seen, since)
         except LOST as error:
@@ -89,6 +90,8 @@ def stream(key: UUID, changed: Changed, *, pace: float = PACE) -> Response:
                 if said is None:
                     return
                 yield said
+                if said is SIGNED_OUT:
+                    return
                 if not stay:
                     yield _rest(COME_BACK)
                     return

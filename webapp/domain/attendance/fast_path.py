@@ -236,7 +236,7 @@ class FastMark:
         attendance.reason, attendance.presumed = None, False
         attendance.marked_at = attendance.changed_at = self.made_at
         attendance.marked_by_id = self.by_id
-        return Outcome(attendance, self.badges, at_risk=self.badges.new)
+        return Outcome(attendance, self.badges)
 
 
 # --- decide --------------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ from webapp.domain.errors import ConflictError
 from webapp.domain.evaluation import person as evaluation
 from webapp.domain.evaluation.person import Change
 from webapp.domain.models.attendance import LONGEST_REASON, Attendance, CampRole, State
-from webapp.domain.models.badge import Badge
 
 T = TypeVar("T")
 
@@ -38,10 +37,8 @@ class Outcome:
 
     attendance: Attendance | None
     badges: AwardChanges = field(default_factory=AwardChanges)
-    at_risk: Sequence[Badge] | None = None
-    """What undoing it would take away, where that is known without looking through the history."""
     history: History | None = None
-    """The person's history after it, where it was read."""
+    """The person's history after it, where it was read for them alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +286,7 @@ def _apply(camp: Camp, people: Sequence[Person], mark: Mark, *, by: Person) -> d
         change.person_id: Outcome(
             outcomes[change.person_id].attendance,
             evaluated[change.person_id],
-            history=change.after,
+            history=change.after if len(people) == 1 else None,  # many would fill the memory
         )
         for change in changes
     }

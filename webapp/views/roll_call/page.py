@@ -4,30 +4,39 @@ A page whose script runs keeps its marks in an outbox and sends them to :mod:`we
 that a network that comes and goes loses nothing. The forms here do the same for a browser without it.
 """
 
-from collections.abc import Iterable
-from datetime import datetime, time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import time
 from uuid import UUID
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue, ResponseValue
 
 from webapp import clock
 from webapp.database import writing
 from webapp.domain import accounts, camps, operations, rolls
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import fast_path, marking
-from webapp.domain.attendance.marking import Outcome
-from webapp.domain.badges.awards import AwardChanges
 from webapp.domain.camps import Camp
 from webapp.domain.credentials import Asker
-from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.models.attendance import CampRole, State
+from webapp.domain.errors import ConflictError, DomainError, InvalidError
+from webapp.domain.models.attendance import LONGEST_REASON, Attendance, CampRole, State
+from webapp.domain.operations import Order
 from webapp.domain.rolls import Row
 from webapp.infra.ids import new_id
 from webapp.views import live
 from webapp.views.observed import count_marks
-from webapp.views.presentation import plural
-from webapp.views.rows import closed_line, find_camp, said_of
+from webapp.views.presentation import NOBODY, plural
+from webapp.views.roll_call.partials import (
+    closed_line,
+    find_camp,
+    render,
+    row_of_fast,
+    rows_after,
+    rows_html,
+    said_after,
+    said_of,
+    swapped,
+)
 from webapp.views.security import from_htmx, permits, secret, viewer
 
 blueprint = Blueprint("roll_call", __name__, url_prefix="/roll-call")
@@ -81,7 +90,7 @@ def camp(camp_id: UUID) -> ResponseReturnValue:
         counts=rolls.counts(camp),
         closed=closed_line(camp),
         seen=seen,
-        blank=Row(_blank(), None),
+        nobody=[_nobody(state) for state in (None, *State)],
         many_sites=camps.has_many_sites(),
     )
 
@@ -98,14 +107,13 @@ def _quick(asker: Asker, camp_id: UUID, person_id: UUID) -> ResponseReturnValue 
     """Mark somebody present on the fast path, where the form asks for just that."""
     if request.form.get("state") not in ("present", "present:volunteer"):
         return None
-    camp_role = CampRole.VOLUNTEER if ":" in request.form["state"] else None
-    made = fast_path.mark(person_id, camp_id, asker, camp_role=camp_role)
-    if made is None or made.made_at is None:
+    order = _order(camp_id, _mark_fields() | {"person": str(person_id)})
+    made = operations.mark_fast(order, asker, secret=secret(), asks=False)
+    if made is None:
         return None
     count_marks("form", [made])
-    outcome, camp = made.outcome, made.facts.camp
-    row = Row(made.facts.person, outcome.attendance, made.badges.new)
-    return _answer(camp, row, made.badges)
+    row = row_of_fast(made)
+    return _answer(made.facts.camp, [row], said_of(row))
 
 
 @blueprint.post("/<uuid:camp_id>/people/<uuid:person_id>")
@@ -115,27 +123,16 @@ def mark(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
 
     The page counts by itself: to read the whole list for a number would cost more than the mark.
     """
-    try:
-        with writing():
-            # The camp is held before the person, as everywhere.
-            camp = camps.hold_by_id(camp_id) or abort(404)
-            person = accounts.hold(person_id) or abort(404)
-            outcome = _set(person, camp, request.form.get("state", ""))
-            row = rolls.row_after(camp, person, outcome)
-    except ConflictError as error:
-        row = rolls.row_after(camp, person)
-        return _answer(camp, row, AwardChanges(), refused=str(error), status=409)
-    count_marks("form", [outcome])
-    return _answer(camp, row, outcome.badges)
+    person = _person(person_id)
+    return _carried_out(find_camp(camp_id), _mark_fields() | {"person": str(person_id)}, person)
 
 
 @blueprint.post("/<uuid:camp_id>/people")
 @permits(Role.COORDINATOR, Role.ADMIN)
 def add(camp_id: UUID) -> ResponseReturnValue:
     """Add somebody new, who is here."""
-    camp = find_camp(camp_id)
-    order: dict[str, object] = {"action": "add", "person": str(new_id()), "name": request.form.get("name", "")}
-    return _carried_out(camp, order)
+    name = request.form.get("name", "")
+    return _carried_out(find_camp(camp_id), {"action": "add", "person": str(new_id()), "name": name})
 
 
 @blueprint.post("/<uuid:camp_id>/everyone")
@@ -143,8 +140,8 @@ def add(camp_id: UUID) -> ResponseReturnValue:
 def everyone(camp_id: UUID) -> ResponseReturnValue:
     """Everyone who signed up is here."""
     camp = find_camp(camp_id)
-    expected = [row.person.id for row in rolls.roll(camp, limit=operations.MOST_PEOPLE) if row.state is State.EXPECTED]
-    return _carried_out(camp, {"action": "everyone", "people": [str(each) for each in expected]})
+    people = [str(person_id) for person_id in rolls.expected_on(camp)][: operations.MOST_PEOPLE]
+    return _carried_out(camp, {"action": "everyone", "people": people})
 
 
 @blueprint.post("/<uuid:camp_id>/close")
@@ -168,81 +165,107 @@ def _sections(rows: Iterable[Row]) -> dict[State | None, list[Row]]:
     return sections
 
 
-def _blank() -> Person:
-    """Nobody: the row that the page's script fills in for somebody who walks in."""
-    return Person(
-        id=UUID(int=0), book_no=0, name="%NAME%", search_name="", role=Role.VOLUNTEER, is_active=True, card_no=0
+def _nobody(state: State | None) -> Row:
+    """A row of nobody in a state, which the page's script fills in."""
+    person = Person(
+        id=NOBODY,
+        book_no=0,
+        name="%NAME%",
+        search_name="",
+        role=Role.VOLUNTEER,
+        is_active=True,
+        card_no=0,
     )
+    if state is None:
+        return Row(person, None)
+    attendance = Attendance(state=state, camp_role=CampRole.VOLUNTEER, changed_at=clock.now())
+    return Row(person, attendance)
 
 
 def _person(person_id: UUID) -> Person:
     return accounts.by_id(person_id) or abort(404)
 
 
-def _set(person: Person, camp: Camp, wanted: str) -> Outcome:
-    """The one verb that a posted state stands for; ``present:doctor`` says the camp role too."""
-    by = viewer()
-    state, _, camp_role = wanted.partition(":")
-    match state:
-        case State.PRESENT:
-            return marking.mark_present(person, camp, by=by, camp_role=_camp_role(camp_role))
-        case State.EXCUSED:
-            return marking.excuse(person, camp, by=by, reason=request.form.get("reason"))
-        case State.ABSENT:
-            return marking.mark_absent(person, camp, by=by)
-        case State.EXPECTED:
-            return marking.undo(person, camp, by=by)
-        case "left":
-            return marking.check_out(person, camp, at=_time(camp, request.form.get("at", "")))
-        case "stayed":
-            return marking.stay(person, camp)
-    raise InvalidError("It was not said what to mark. Reload the page and try again.")
+def _mark_fields() -> dict[str, object]:
+    """What a posted state asks for, as fields of an order; ``present:doctor`` says the camp role too.
+
+    Raises :class:`InvalidError` for anything else.
+    """
+    state, _, camp_role = request.form.get("state", "").partition(":")
+    if state in ("left", "left-at", "stayed"):
+        at = _time(request.form.get("at", "")) if state == "left-at" else "now"
+        return {"action": "leave", "at": None if state == "stayed" else at}
+    if state not in list(State):
+        raise InvalidError("It was not said what to mark. Reload the page and try again.")
+    if camp_role and camp_role not in list(CampRole):
+        raise InvalidError(f"“{camp_role[:20]}” is not a camp role. Nothing was changed.")
+    fields: dict[str, object] = {"action": "mark", "state": state}
+    if camp_role:
+        fields["camp_role"] = camp_role
+    if reason := request.form.get("reason"):
+        fields["reason"] = reason[:LONGEST_REASON]
+    return fields
 
 
-def _camp_role(text: str) -> CampRole | None:
+def _time(text: str) -> str:
+    """A time on the camp's clock; where none is given, now."""
     if not text:
-        return None
+        return "now"
     try:
-        return CampRole(text)
-    except ValueError:
-        raise InvalidError(f"“{text[:20]}” is not a camp role. Nothing was changed.") from None
-
-
-def _time(camp: Camp, text: str) -> datetime | None:
-    """A time on the camp's clock as an instant; nothing where none is given, which means now."""
-    if not text:
-        return None
-    try:
-        at = time.fromisoformat(text)
+        return time.fromisoformat(text).isoformat()
     except ValueError:
         raise InvalidError(f"“{text[:20]}” is not a time such as 14:05. Nothing was changed.") from None
-    return datetime.combine(camp.camp_date, at, camp.site.zone)
 
 
-def _carried_out(camp: Camp, order: dict[str, object]) -> ResponseReturnValue:
-    """Carry out an order that came by a plain form, and go back to the page."""
-    sent = order | {"id": str(new_id()), "camp": str(camp.id), "made_at": clock.now().isoformat()}
+def _order(camp_id: UUID, fields: Mapping[str, object]) -> Order:
+    given = {"id": str(new_id()), "camp": str(camp_id), "made_at": clock.now().isoformat()}
+    return operations.parse({**given, **fields})
+
+
+def _carried_out(
+    camp: Camp,
+    fields: Mapping[str, object],
+    person: Person | None = None,
+) -> ResponseReturnValue:
+    """Carry out an order that came by a form, whatever stands: the page showed it a moment ago."""
+    order = _order(camp.id, fields)
+    at = live.micros()
     try:
         with writing():
-            done = operations.carry_out(operations.parse(sent), by=viewer(), secret=secret())
-    except (ConflictError, InvalidError) as error:
-        flash(str(error), "refused")
-    else:
-        count_marks("form", done.outcomes.values())
+            done = operations.carry_out(order, by=viewer(), secret=secret(), asks=False)
+    except ConflictError as error:
+        if not from_htmx() or person is None:
+            return _refused(camp, error)
+        row = replace(rolls.row_after(camp, person), refusal=str(error))
+        return _answer(camp, [row], str(error), at=at), 409
+    except InvalidError as error:
+        return _refused(camp, error)
+    count_marks("form", done.outcomes.values())
+    if not from_htmx() and person is None:
         new = [badge for outcome in done.outcomes.values() for badge in outcome.badges.new]
         flash(f"{done.said} {plural(len(new), 'new badge')}." if new else done.said, "done")
-    return redirect(url_for("roll_call.camp", camp_id=camp.id), 303)
+        return _back(camp)
+    rows = rows_after(done)
+    return _answer(camp, rows, said_after(done, rows), at=at)
 
 
-def _answer(
-    camp: Camp, row: Row, settled: AwardChanges, *, refused: str = "", status: int = 200
-) -> ResponseReturnValue:
-    said = refused or said_of(row, settled)
+def _refused(camp: Camp, error: DomainError) -> ResponseReturnValue:
+    """Say why nothing was done: htmx puts it on top of the page, a plain form goes back there."""
     if from_htmx():
-        # Without the context processors: a fragment has neither menu nor name of the organisation.
-        fragment = current_app.jinja_env.get_template("roll_call/_marked.html")
-        return fragment.render(camp=camp, row=row, settled=settled, said=said, refused=refused), status
-    flash(said, "refused" if refused else "done")
+        raise error
+    flash(str(error), "refused")
+    return _back(camp)
+
+
+def _answer(camp: Camp, rows: list[Row], said: str, *, at: int = 0) -> ResponseValue:
+    """Answer with rows to htmx; lead a plain form back to the page, to the person's row."""
+    if from_htmx():
+        swap = swapped(camp, rows_html(camp, rows), at or live.micros(), closed=closed_line(camp), again=True)
+        return render("roll_call/_answer.html", swap=swap, said=said)
+    flash(said, "done")
+    return _back(camp, f"person-{rows[0].person.id}")
+
+
+def _back(camp: Camp, anchor: str | None = None) -> ResponseValue:
     query = request.form.get("q") or None
-    back = url_for("roll_call.camp", camp_id=camp.id, q=query, _anchor=f"person-{row.person.id}")
-    return redirect(back, 303)
+    return redirect(url_for("roll_call.camp", camp_id=camp.id, q=query, _anchor=anchor), 303)

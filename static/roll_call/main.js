@@ -1,0 +1,142 @@
+// The roll call: htmx makes every request and every swap; this file tells htmx what lies under it.
+import { htmx } from "./htmx.js";
+import "htmx.org/dist/ext/hx-sse.js";
+import { decide, openSheet } from "./decide.js";
+import { showLink } from "./link.js";
+import { filter, know, learnOffPage, learnOthers, show, watchSearch } from "./list.js";
+import { listen, news } from "./live.js";
+import * as outbox from "./outbox.js";
+import { button, byId, data, list, page, problem, search } from "./page.js";
+import { idOf, parse, partial, redrawAwaited, rowOf, swap, table, take, waitingFor } from "./rows.js";
+import "./scanner.js";
+import { askJson, check, send, sendNow } from "./send.js";
+
+// The page as it arrived, for a service worker that was not there yet to keep it.
+const arrived = navigator.serviceWorker && !navigator.serviceWorker.controller && `<!doctype html>${document.documentElement.outerHTML}`;
+const channel = new BroadcastChannel("outbox");
+
+const opened = begin();
+
+htmx.registerExtension("roll-call", {
+  handle_swap: swap,
+  htmx_process_news: news,
+  htmx_before_request(/** @type {Element} */ element, /** @type {{ctx: any}} */ { ctx }) {
+    if (element.id === "outbox") ctx.fetch = send;
+    if (!element.matches("[data-outbox]")) return;
+    ctx.fetch = async (/** @type {string} */ address, /** @type {any} */ request) => {
+      await opened;
+      // A browser that stores nothing (some do not in private windows) marks at once or not at all.
+      return outbox.isOpen() ? decide(ctx) : fetch(address, request);
+    };
+  },
+  htmx_before_response(/** @type {Element} */ _element, /** @type {{ctx: any}} */ { ctx }) {
+    if (ctx.response.status !== 401 || !outbox.isOpen()) return;
+    delete ctx.hx.redirect; // who leaves the page now would leave their marks
+    check();
+  },
+  htmx_after_swap(/** @type {Element} */ element, /** @type {{ctx: any}} */ { ctx }) {
+    if (element.id === "outbox") redrawAwaited();
+    const row = ctx.shows && rowOf(ctx.shows);
+    if (row) show(row);
+    if (element.matches("[data-outbox]") && outbox.isOpen()) sendNow(); // now that it is seen
+  },
+});
+
+async function begin() {
+  const at = Number(list.dataset.at);
+  for (const li of /** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll("li.person"))) table.server.set(idOf(li), { li, at });
+  learnOffPage();
+  try {
+    await outbox.open(data.viewer, changedHere);
+    await recall(at);
+  } catch (error) {
+    console.warn("marks are sent at once, without an outbox", error);
+    sayFailures();
+  }
+  watchPage();
+  watchSearch(askJson);
+  if (search.value) filter();
+  listen();
+  page.dataset.ready = ""; // for whoever waits for it
+  if (outbox.isOpen()) sendNow();
+  learnOthers(askJson).catch(() => {});
+  keepPage();
+}
+
+/** What this phone knows beside the page. @param {number} at when the page was read */
+async function recall(at) {
+  if (localStorage.getItem("viewer") !== data.viewer) await outbox.forgetLists(); // another person's
+  localStorage.setItem("viewer", data.viewer);
+  if (location.search.includes("q=")) history.replaceState(null, "", location.pathname);
+  know(await outbox.kept(`others ${data.camp}`));
+  table.entries = await outbox.ofCamp(data.camp);
+  for (const row of await outbox.rowsSince(data.camp, at)) take(parse(row.html), row.at, { kept: true });
+  const closing = await outbox.kept(`closed ${data.camp}`);
+  if (closing?.at > at) table.closed = closing.line;
+  channel.addEventListener("message", changedElsewhere);
+  await changedElsewhere();
+}
+
+/** The outbox has changed on this page, which draws what follows from it. */
+async function changedHere() {
+  channel.postMessage("changed");
+  await learnEntries();
+}
+
+async function learnEntries() {
+  localStorage.setItem(`unsent ${data.viewer}`, String((await outbox.all()).length)); // for whoever signs out, on any page
+  table.entries = await outbox.ofCamp(data.camp);
+  showLink();
+}
+
+/** The outbox is not what this page shows: it was opened, or another tab has changed something. */
+async function changedElsewhere() {
+  const before = waitingFor();
+  await learnEntries();
+  const text = partial(new Set([...before, ...waitingFor()]));
+  await htmx.swap({ text, sourceElement: byId("outbox"), target: byId("outbox"), swap: "none" });
+}
+
+function watchPage() {
+  document.addEventListener("click", (event) => {
+    const more = /** @type {Element} */ (event.target).closest("#rows .more");
+    const row = /** @type {HTMLElement | null} */ (more && more.closest("li"));
+    if (!row) return;
+    event.preventDefault();
+    openSheet(row);
+  });
+  let isNewer = false;
+  addEventListener("new-version", () => {
+    isNewer = true;
+    problem.replaceChildren("A newer version of this page is ready. ", button("Reload", () => location.reload()));
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (isNewer && document.hidden) location.reload(); // nobody looks, and the outbox is kept
+  });
+}
+
+/** Without an outbox a mark arrives or is lost, and the page says which. */
+function sayFailures() {
+  const isOfStream = (/** @type {any} */ event) => event.target.id === "live" || event.target.id === "again";
+  document.addEventListener("htmx:error", (event) => {
+    if (!isOfStream(event)) problem.textContent = "No connection: the last step was not saved. Please try again.";
+  });
+  document.addEventListener("htmx:response:error", (event) => {
+    const { response, text } = /** @type {CustomEvent} */ (event).detail.ctx;
+    const isPlain = response.headers.get("Content-Type")?.startsWith("text/plain");
+    if (isPlain) problem.textContent = text;
+    else if (response.status !== 409) problem.textContent = "The server cannot be reached. Nothing was saved. Please try again.";
+  });
+  document.addEventListener("htmx:after:swap", (event) => {
+    if (!isOfStream(event) && /** @type {CustomEvent} */ (event).detail.ctx.response?.status < 400) problem.textContent = "";
+  });
+}
+
+/** The service worker may not have this page: it was opened before there was one. */
+async function keepPage() {
+  if (!navigator.serviceWorker) return;
+  const { active } = await navigator.serviceWorker.ready;
+  const kept = new MessageChannel();
+  kept.port1.onmessage = () => { page.dataset.kept = ""; };
+  active?.postMessage({ path: location.pathname, html: arrived }, [kept.port2]);
+}
