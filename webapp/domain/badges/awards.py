@@ -175,6 +175,8 @@ def known_of(person_ids: Collection[UUID]) -> dict[UUID, dict[UUID, KnownAward]]
 def completed_by(history: History, requirement: Requirement) -> HeldCamp | None:
     """Find the visit that completed what is asked, or nothing while it is not reached."""
     criteria_type, value = requirement
+    if value > len(history.visits):
+        return None  # as :class:`Criterion` promises; that saves asking for most of very many
     return CRITERIA[criteria_type].completed_by(history, value)
 
 

@@ -33,7 +33,10 @@ class MarkContext:
 
 
 class Criterion(Protocol):
-    """One thing that badges may count. Values are whole numbers from 1."""
+    """One thing that badges may count. Values are whole numbers from 1.
+
+    It counts some of a person's visits, so that nobody reaches more than they have.
+    """
 
     key: ClassVar[str]
     """As it is stored, and as the API says it."""

@@ -6,6 +6,7 @@ between each marked date and the one before. For very many people
 :mod:`webapp.domain.evaluation.bulk` reads them with the whole calendar at hand.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, time
 from functools import cached_property
@@ -58,7 +59,7 @@ class History:
     def __init__(self, marks: Sequence[Mark], calendars: Mapping[UUID, camps.Latest]) -> None:
         self.marks = marks
         self.calendars = calendars
-        self.visits: Sequence[HeldCamp] = [camp for camp, step in marks if step == VISIT]
+        self.visits: Sequence[HeldCamp] = [camp for camp, step in marks if step is VISIT]
 
     @cached_property
     def _sites(self) -> Mapping[UUID, Sequence[tuple[HeldCamp, Step]]]:
@@ -102,12 +103,12 @@ class History:
         missed_since = before_today is not None and before_today > last_date
         return walk(places, steps, missed_since=missed_since)
 
-    @cached_property
+    @property
     def longest_streak(self) -> int:
         """The longest streak of any one site, in dates."""
         return max((streaks.longest for streaks in self.streaks.values()), default=0)
 
-    @cached_property
+    @property
     def current_streak(self) -> int:
         """The longest streak of any one site that is not broken yet, in dates."""
         return max((streaks.current for streaks in self.streaks.values()), default=0)
@@ -119,11 +120,11 @@ class History:
     def figures(self) -> dict[UUID, Figures]:
         """Work out what :class:`Totals` keeps, at each site with marks."""
         figures = {}
-        for site_id, marks in self._sites.items():
-            dates = [camp.camp_date for camp, step in marks if step == VISIT]
+        of_sites = zip(self._sites.items(), self.streaks.values(), strict=True)
+        for (site_id, marks), streaks in of_sites:
+            dates = [camp.camp_date for camp, step in marks if step is VISIT]
             last = dates[-1] if dates else None
-            in_year = sum(day.year == last.year for day in dates) if last else 0
-            streaks = self.streaks[site_id]
+            in_year = len(dates) - bisect_left(dates, date(last.year, 1, 1)) if last else 0
             figures[site_id] = Figures(len(dates), streaks.longest, streaks.at_last_visit, last, in_year)
         return figures
 

@@ -10,8 +10,8 @@ histories see it in the places of the dates on the calendar.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class Step(IntEnum):
@@ -25,8 +25,7 @@ class Step(IntEnum):
 MISSED, VISIT = Step.MISSED, Step.VISIT  # a look-up less for each of very many dates
 
 
-@dataclass(frozen=True, slots=True)
-class Streaks:
+class Streaks(NamedTuple):
     """The streaks of one person at one site, in dates with a visit."""
 
     longest: int = 0

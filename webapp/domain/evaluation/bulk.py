@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -27,9 +28,11 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    type_coerce,
     update,
 )
 from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import NullType
 
 from webapp import clock
 from webapp.database import analyze, clear, copy_rows, db, for_many, is_sqlite, scratch
@@ -53,7 +56,6 @@ SLICE = 20_000  # people; with 20 camps each their marks take some 10 MB
 FEW = 1_000  # people; up to here each mark is looked up, beyond the whole calendar is read once
 IN_PLACE = 500  # people; up to here their ids stand in the statement
 SPARSE = 20  # where only one in so many is chosen, their rows are looked up one by one
-STEPS = tuple(Step)
 
 chosen = scratch("chosen", Column("person_id", Uuid, primary_key=True))
 numbered = scratch("numbered", Column("camp_id", Uuid, primary_key=True), Column("number", Integer))
@@ -84,6 +86,10 @@ class Slice(NamedTuple):
         if self.is_everybody:
             return between  # type: ignore[no-any-return]
         return and_(between, person_id.in_(select(chosen.c.person_id)))
+
+
+Given = tuple[UUID, UUID | None]
+"""An award that stands: the badge, and the camp that completed it; ``None`` if it is not held."""
 
 
 class Calendar:
@@ -164,19 +170,20 @@ def read(among: Slice, calendar: Calendar | None) -> Iterator[tuple[UUID, Histor
         for start in range(0, len(among.ids), IN_PLACE):
             yield from history.read(among.ids[start : start + IN_PLACE]).items()
         return
-    held = calendar.camps
-    for person_id, numbers in _marks(among):
-        marks: list[Mark] = [(held[code >> 2], STEPS[code & 3]) for code in sorted(numbers)]
-        yield person_id, History(marks, calendar.latest)
+    every: list[Mark] = [(camp, step) for camp in calendar.camps for step in Step]
+    for person_id, numbers in _marks(among, calendar):
+        yield person_id, History([every[number] for number in sorted(numbers)], calendar.latest)
 
 
-def _marks(among: Slice) -> Iterator[tuple[UUID, Iterable[int]]]:
-    """Read each person's marks as numbers: the camp's, times four, and the step."""
-    code = cast(numbered.c.number * 4 + step_in_sql(), Integer)
+def _marks(among: Slice, calendar: Calendar) -> Iterator[tuple[UUID, Iterable[int]]]:
+    """Read each person's marks as numbers: the camp's, times the number of steps, and the step."""
+    code = cast(numbered.c.number * len(Step) + step_in_sql(), Integer)
+    dates = [camp.camp_date for camp in calendar.camps] or [date.min]
+    on_it = Attendance.camp_date.between(dates[0], dates[-1])  # so that no others are joined
     query = (
         select(Attendance.person_id, _array(code))
         .join(numbered, numbered.c.camp_id == Attendance.camp_id)
-        .where(among.has(Attendance.person_id), is_marked())
+        .where(among.has(Attendance.person_id), on_it, is_marked())
         .group_by(Attendance.person_id)
     )
     for person_id, numbers in db.session.execute(query):
@@ -184,8 +191,13 @@ def _marks(among: Slice) -> Iterator[tuple[UUID, Iterable[int]]]:
 
 
 def _array(number: ColumnElement[int]) -> ColumnElement[Any]:
-    """Aggregate whole numbers into an array, which :func:`_parsed` reads."""
-    return func.json_group_array(number) if is_sqlite() else func.array_agg(number)
+    """Aggregate whole numbers into an array, which :func:`_parsed` reads.
+
+    PostgreSQL's driver makes a list of it, which SQLAlchemy would copy if it knew the type.
+    """
+    if is_sqlite():
+        return func.json_group_array(number)
+    return type_coerce(func.array_agg(number), NullType())
 
 
 def _parsed(array: Any) -> Sequence[int]:
@@ -332,49 +344,57 @@ class Compared(NamedTuple):
 
 
 def compare(among: Slice) -> Iterator[Compared]:
-    """Hold everybody of a slice against what is kept of them."""
+    """Hold everybody of a slice against what is kept of them.
+
+    Left out is whoever differs in nothing and has plain awards only: of very many, nearly all.
+    """
     active = awards.offers(awards.definitions())
     calendar = None
     if len(among.ids) > FEW:
         calendar = Calendar()
         calendar.number()
+
     with _uncollected():
         kept, given, unusual = _totals(among), _awards(among, calendar), _unusual(among)
-        found = dict.fromkeys(among.ids, History((), {}))
-        for person_id, own in read(among, calendar):
-            del found[person_id]
-            yield _compared(person_id, own, active, kept, given, unusual)
-        for person_id, empty in found.items():
-            if person_id in kept or person_id in given or person_id in unusual:
-                yield _compared(person_id, empty, active, kept, given, unusual)
+
+        for person_id, own in chain(read(among, calendar), _without_marks(kept, given)):
+            is_plain = person_id not in unusual
+            stored = kept.pop(person_id, {}), given.pop(person_id, [])
+            compared = _compared(person_id, own, active, *stored, is_plain=is_plain)
+            if compared:
+                yield compared
+
+
+def _without_marks(*left: Mapping[UUID, object]) -> Iterator[tuple[UUID, History]]:
+    """Give whoever is left when this begins an empty history."""
+    for person_id in {person_id for each in left for person_id in each}:
+        yield person_id, History((), {})
 
 
 def _compared(
     person_id: UUID,
     own: History,
     active: Sequence[Offer],
-    kept: Mapping[UUID, Mapping[UUID, Figures]],
-    given: Mapping[UUID, Mapping[UUID, UUID | None]],
-    unusual: set[UUID],
-) -> Compared:
-    is_plain = person_id not in unusual
+    kept: Mapping[UUID, Figures],
+    given: Sequence[Given],
+    *,
+    is_plain: bool,
+) -> Compared | None:
+    figures = own.figures()
     known = {} if is_plain else awards.known_of([person_id])[person_id]
-    figures, of_person = own.figures(), kept.get(person_id, {})
-    gone = {site_id: Figures() for site_id in of_person.keys() - figures.keys()}
-    return Compared(
-        person_id,
-        own,
-        of_person,
-        figures | gone,
-        given.get(person_id, {}),
-        awards.due(own, active, known),
-        is_plain,
-    )
+    due = awards.due(own, active, known)
+    # As lists in the same order: to look them up by their ids would take longer than all else here.
+    expected = [(badge_id, each.camp.camp_id) for badge_id, each in due.items()]
+    if is_plain and figures == kept and given == expected:
+        return None
+
+    gone = {site_id: Figures() for site_id in kept.keys() - figures.keys()}
+    return Compared(person_id, own, kept, figures | gone, dict(given), due, is_plain)
 
 
 def _totals(among: Slice) -> dict[UUID, dict[UUID, Figures]]:
     columns = Totals.__table__.c
-    names = ("person_id", "site_id", "visits", "longest_streak", "streak", "last_visit", "visits_in_year")
+    names = "person_id", "site_id", *Figures._fields
     query = select(*(columns[name] for name in names)).where(among.has(columns.person_id))
     kept: dict[UUID, dict[UUID, Figures]] = {}
     for person_id, site_id, *values in db.session.execute(query):
@@ -382,31 +402,35 @@ def _totals(among: Slice) -> dict[UUID, dict[UUID, Figures]]:
     return kept
 
 
-def _awards(among: Slice, calendar: Calendar | None) -> Mapping[UUID, Mapping[UUID, UUID | None]]:
-    """Read the awards of a slice that stand: for each person, the badges and their completing camps."""
+def _awards(among: Slice, calendar: Calendar | None) -> dict[UUID, list[Given]]:
+    """Read the awards of a slice that stand, by person, each in the order of the definitions."""
     columns = Award.__table__.c
     stands = among.has(columns.person_id), columns.revoked_at.is_(None)
-    given: dict[UUID, dict[UUID, UUID | None]] = {}
+    given: dict[UUID, list[Given]] = {}
     if calendar is None:
-        query = select(columns.person_id, columns.badge_id, columns.camp_id).where(*stands)
-        for person_id, badge_id, camp_id in db.session.execute(query):
-            given.setdefault(person_id, {})[badge_id] = camp_id
+        few = (
+            select(columns.person_id, columns.badge_id, columns.camp_id)
+            .join(Badge, Badge.id == columns.badge_id)
+            .order_by(Badge.criteria_value, Badge.position)
+        )
+        for person_id, *award in db.session.execute(few.where(*stands)):
+            given.setdefault(person_id, []).append(tuple(award))
         return given
 
     badge_ids = [badge.id for badge in awards.all_definitions()]
+    camp_ids = [None, *(camp.camp_id for camp in calendar.camps)]
+    many = len(camp_ids)
     place = case(*((columns.badge_id == badge_id, at) for at, badge_id in enumerate(badge_ids)))
-    number = func.coalesce(numbered.c.number + 1, 0)
-    code = cast(number * len(badge_ids) + place, BigInteger)
+    code = cast(place * many + func.coalesce(numbered.c.number + 1, 0), BigInteger)
     query = (
         select(columns.person_id, _array(code))
         .outerjoin(numbered, numbered.c.camp_id == columns.camp_id)
         .where(*stands)
         .group_by(columns.person_id)
     )
-    camp_ids = [None, *(camp.camp_id for camp in calendar.camps)]
     for person_id, codes in db.session.execute(query):
-        pairs = (divmod(code, len(badge_ids)) for code in _parsed(codes))
-        given[person_id] = {badge_ids[at]: camp_ids[number] for number, at in pairs}
+        in_order = sorted(_parsed(codes))
+        given[person_id] = [(badge_ids[code // many], camp_ids[code % many]) for code in in_order]
     return given
 
 
@@ -449,12 +473,9 @@ class _Work:
     def write(self, done: Evaluated, *, dated_back: bool, entry_id: UUID | None) -> None:
         """Write it in the running transaction, and count what was done."""
         one.keep(self.totals)
-        names = ["visits", "longest_streak", "streak", "last_visit", "visits_in_year"]
-        rows = (
-            (person_id, site_id, *(getattr(figures, name) for name in names), 1)
-            for person_id, site_id, figures in self.new_totals
-        )
-        copy_rows(Totals.__table__, ["person_id", "site_id", *names, "version"], rows)
+        columns = ["person_id", "site_id", *Figures._fields, "version"]
+        rows = ((*key, *figures, 1) for *key, figures in self.new_totals)
+        copy_rows(Totals.__table__, columns, rows)
 
         if self.awards:
             self._award(dated_back, entry_id)

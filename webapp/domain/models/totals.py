@@ -1,7 +1,7 @@
 """Totals: what is kept of one person at one site, so that a mark costs the same at any history."""
 
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ForeignKey
@@ -10,8 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from webapp.database import Model
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(NamedTuple):
     """What attendance gives one person at one site; :class:`Totals` keeps it."""
 
     visits: int = 0
