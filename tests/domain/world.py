@@ -274,11 +274,16 @@ class World:
 
     def check(self) -> None:
         """Hold what the product says and keeps against the plain rules."""
+        self.check_people()
+        with clock.stopped_at(self.now):
+            assert verify.differences() == []
+            db.session.rollback()
+
+    def check_people(self) -> None:
+        """Do so without the product's own check of itself."""
         with clock.stopped_at(self.now):
             for person in self.people:
                 self.check_person(person)
-            db.session.rollback()
-            assert verify.differences() == []
             db.session.rollback()
 
     def check_person(self, person: Person) -> None:
