@@ -1,8 +1,8 @@
 """Everything that is measured, in one run on one machine: ``python -m benchmarks [--quick] [--json FILE] [PART …]``.
 
-Parts: marks, wal, corrections, growth, pages, evaluation, import, history, live, phone; all of them
-where none is named. The organisations are made once and kept in ``build/benchmarks``; the full ones
-take about half an hour and 20 GB. Nothing else should run meanwhile.
+Parts: marks, wal, corrections, growth, pages, evaluation, import, history, live, roll-call, phone; all of
+them where none is named. The organisations are made once and kept in ``build/benchmarks``; the full ones take
+about half an hour and 20 GB. Nothing else should run meanwhile.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure; else everything")
     asked = parser.parse_args()
     os.environ["SECRET_KEY"] = SECRET
-    from benchmarks import bulk, corrections, imports, live, marks, pages, wal
+    from benchmarks import bulk, corrections, imports, live, marks, pages, roll_call, wal
 
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: install Debian's package wrk.")
@@ -62,6 +62,7 @@ def main() -> None:
         "import": lambda: bulk.measure_import(postgres, 20_000 if asked.quick else 1_000_000),
         "history": lambda: imports.measure(imports.QUICK if asked.quick else imports.History()),
         "live": lambda: live.measure(postgres, 100 if asked.quick else 400),
+        "roll-call": lambda: roll_call.measure(postgres),
         "phone": phone,
     }
     quick_parts = [part for part in parts if part != "phone"]  # Lighthouse alone takes more than a minute

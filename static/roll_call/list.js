@@ -35,21 +35,23 @@ function folded(li) {
 
 // --- sections ---
 
-const sectionOf = (/** @type {HTMLElement} */ li) => list.querySelector(`[data-section="${li.dataset.state}"] ul`);
+const sectionOf = (/** @type {HTMLElement} */ li) => list.querySelector(`[data-section="${li.dataset.state}"]`);
 const keyOf = (/** @type {HTMLElement} */ li) => `${folded(li)} ${li.dataset.book?.padStart(10)}`;
 
 /** A new row goes to its place by name. @param {HTMLElement} li */
 export function put(li) {
-  const section = sectionOf(li);
   const key = keyOf(li);
-  const rows = /** @type {HTMLElement[]} */ ([...(section?.children ?? [])]);
-  section?.insertBefore(li, rows.find((other) => keyOf(other) > key) ?? null);
+  const section = sectionOf(li);
+  const rows = /** @type {HTMLElement[]} */ ([...(section?.querySelectorAll("li.person") ?? [])]);
+  const next = rows.find((other) => keyOf(other) > key);
+  if (next) next.before(li);
+  else section?.querySelector("form:last-of-type ul")?.append(li);
 }
 
 /** Sort in what has changed its section. Only when the list changes anyway: nothing moves under a finger. */
 export function tidy() {
   for (const li of all()) {
-    if (li.closest("ul") === sectionOf(li)) continue;
+    if (li.closest("[data-section]") === sectionOf(li)) continue;
     if (li.dataset.state || li.querySelector(".asked")) put(li);
     else li.remove();
   }
@@ -63,10 +65,10 @@ export function filterOne(li, asked = wanted()) {
 
 export function filter() {
   const asked = wanted();
-  const strangers = list.querySelector('[data-section=""] ul');
-  strangers?.replaceChildren(...[...strangers.children].filter((li) => li.querySelector(".asked")));
+  const strangers = /** @type {HTMLElement} */ (list.querySelector('[data-section=""] ul'));
+  strangers.replaceChildren(...[...strangers.children].filter((li) => li.querySelector(".asked")));
   for (const li of all()) filterOne(li, asked);
-  if (asked.length) strangers?.append(...walkIns(asked));
+  if (asked.length) strangers.append(...walkIns(asked));
   count();
   suggest();
 }
@@ -104,34 +106,35 @@ export function show(li) {
 
 // --- counts ---
 
-/** How many of those on this page are on the list. */
+/** How many rows stand so; asked of the browser, which counts thousands in no time. @param {string} state */
+const sizeOf = (state) => list.querySelectorAll(`li.person[data-state="${state}"]`).length;
 const listed = () => list.querySelectorAll('li.person:not([data-state=""])').length;
 
 /** What the page was rendered with counts those, too, whom it does not show. */
 export function learnOffPage() {
   const [present, total] = (document.querySelector("#count strong")?.textContent?.match(/[\d,]+/g) ?? [])
     .map((number) => Number(number.replaceAll(",", "")));
-  const shown = list.querySelectorAll('li.person[data-state="present"]').length;
-  table.offPage = { present: present - shown, total: total - listed() };
+  table.offPage = { present: present - sizeOf("present"), total: total - listed() };
 }
 
 export function count() {
-  /** @type {Record<string, number>} */
-  const sizes = { present: 0, expected: 0, excused: 0, absent: 0, "": 0 };
-  for (const li of all()) sizes[li.dataset.state ?? ""] += 1;
   const { offPage } = table;
-  const total = listed() + offPage.total;
-  const text = `${numbers.format(sizes.present + offPage.present)} of ${numbers.format(total)}`;
-  const number = document.querySelector("#count strong");
-  if (number) number.textContent = text;
+  const present = numbers.format(sizeOf("present") + offPage.present);
+  say("#count strong", `${present} of ${numbers.format(listed() + offPage.total)}`);
+  const expected = sizeOf("expected");
+  say(".expected-number", numbers.format(expected));
   for (const section of /** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll("[data-section]"))) {
-    const size = section.querySelector(".size");
-    if (size) size.textContent = numbers.format(sizes[section.dataset.section ?? ""]);
+    const { id, dataset } = section;
+    say(`#${id} .size`, numbers.format(sizeOf(dataset.section ?? "")));
     section.hidden = !section.querySelector("li:not([hidden])");
   }
-  for (const expected of document.querySelectorAll(".expected-number")) expected.textContent = numbers.format(sizes.expected);
   sayNobody();
-  sayClosing(sizes.expected);
+  sayClosing(expected);
+}
+
+/** @param {string} selector @param {string} text */
+function say(selector, text) {
+  for (const part of document.querySelectorAll(selector)) if (part.textContent !== text) part.textContent = text;
 }
 
 function sayNobody() {

@@ -69,7 +69,7 @@ async function recall(at) {
   localStorage.setItem("viewer", data.viewer);
   if (location.search.includes("q=")) history.replaceState(null, "", location.pathname);
   know(await outbox.kept(`others ${data.camp}`));
-  table.entries = await outbox.ofCamp(data.camp);
+  table.entries = (await outbox.all()).filter((entry) => entry.camp === data.camp);
   for (const row of await outbox.rowsSince(data.camp, at)) take(parse(row.html), row.at, { kept: true });
   const closing = await outbox.kept(`closed ${data.camp}`);
   if (closing?.at > at) table.closed = closing.line;
@@ -77,22 +77,23 @@ async function recall(at) {
   await changedElsewhere();
 }
 
-/** The outbox has changed on this page, which draws what follows from it. */
-async function changedHere() {
+/** The outbox has changed on this page, which draws what follows from it. @param {import("./rules.js").Entry[]} entries */
+function changedHere(entries) {
   channel.postMessage("changed");
-  await learnEntries();
+  learn(entries);
 }
 
-async function learnEntries() {
-  localStorage.setItem(`unsent ${data.viewer}`, String((await outbox.all()).length)); // for whoever signs out, on any page
-  table.entries = await outbox.ofCamp(data.camp);
+/** @param {import("./rules.js").Entry[]} entries the owner's */
+function learn(entries) {
+  localStorage.setItem(`unsent ${data.viewer}`, String(entries.length)); // for whoever signs out, on any page
+  table.entries = entries.filter((entry) => entry.camp === data.camp);
   showLink();
 }
 
 /** The outbox is not what this page shows: it was opened, or another tab has changed something. */
 async function changedElsewhere() {
   const before = waitingFor();
-  await learnEntries();
+  learn(await outbox.all());
   const text = partial(new Set([...before, ...waitingFor()]));
   await htmx.swap({ text, sourceElement: byId("outbox"), target: byId("outbox"), swap: "none" });
 }

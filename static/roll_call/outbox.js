@@ -4,15 +4,16 @@ import { openDB } from "idb";
 import { afterMark } from "./rules.js";
 
 /** @typedef {import("./rules.js").Entry} Entry @typedef {import("./rules.js").Order} Order */
-/** @typedef {{id: string, outcome: string, said: string, question: string}} Outcome */
+/** @typedef {{id: string, outcome: any, said: string, question: string}} Outcome */
 
 const STRICT = /** @type {const} */ ({ durability: "strict" });
 /** @type {import("idb").IDBPDatabase} */
 let database;
 let owner = "";
-let changed = async () => {};
+/** @type {(entries: Entry[]) => void} */
+let changed = () => {};
 
-/** @param {string} person who is signed in @param {() => Promise<void>} heard is told of every change */
+/** @param {string} person who is signed in @param {typeof changed} heard is given the owner's entries after each change */
 export async function open(person, heard) {
   [owner, changed] = [person, heard];
   database = await openDB("camp-badges", 1, {
@@ -40,19 +41,31 @@ export const isOpen = () => Boolean(database);
 
 /** @returns {Promise<Entry[]>} the owner's, oldest first */
 export const all = async () => (await database.getAll("outbox")).filter((entry) => entry.owner === owner);
-export const ofCamp = async (/** @type {string} */ camp) => (await all()).filter((entry) => entry.camp === camp);
+
+/** @typedef {{put: (entry: Entry) => Promise<void>, remove: (entries: Entry[]) => void}} Edit */
 
 /**
- * Do `work` with the store and the owner's entries in one transaction, then say that it changed.
+ * Do `work` with the owner's entries in one transaction, then tell what is left.
  * @template T
- * @param {(store: any, entries: Entry[]) => Promise<T>} work
+ * @param {(entries: Entry[], edit: Edit) => Promise<T>} work
  */
 async function change(work) {
   const transaction = database.transaction("outbox", "readwrite", STRICT);
-  const stored = await transaction.store.getAll();
-  const result = await work(transaction.store, stored.filter((entry) => entry.owner === owner));
+  const { store } = transaction;
+  const own = (await store.getAll()).filter((entry) => entry.owner === owner);
+  const left = new Map(own.map((entry) => [entry.seq, entry]));
+  const result = await work(own, {
+    put: async (entry) => {
+      const seq = await store.put(entry);
+      left.set(seq, { ...entry, seq });
+    },
+    remove: (entries) => {
+      for (const { seq } of entries) store.delete(Number(seq));
+      for (const { seq } of entries) left.delete(seq);
+    },
+  });
   await transaction.done;
-  await changed();
+  changed([...left.values()]);
   return result;
 }
 
@@ -72,40 +85,35 @@ export function uuid() {
 }
 
 /** @param {Partial<Order>} order @param {import("./rules.js").Known} stands */
-export const mark = (order, stands) => change(async (store, entries) => {
-  const here = entries.filter((entry) => entry.camp === order.camp);
-  const effect = afterMark(here, order, stands);
-  for (const entry of effect.remove) await store.delete(entry.seq);
-  if (effect.order) await store.put({ ...fresh(effect.order), ...(effect.replace && { seq: effect.replace.seq }) });
+export const mark = (order, stands) => change(async (entries, edit) => {
+  const { remove, replace, order: after } = afterMark(entries.filter((entry) => entry.camp === order.camp), order, stands);
+  edit.remove(remove);
+  if (after) await edit.put({ ...fresh(after), ...(replace && { seq: replace.seq }) });
 });
 
 /** A leaving time takes the place of the person's last one that was not sent. @param {Partial<Order>} order */
-export const leave = (order) => change(async (store, entries) => {
+export const leave = (order) => change(async (entries, edit) => {
   const last = entries.findLast(({ camp, order: { action, person } }) =>
     camp === order.camp && action === "leave" && person === order.person);
-  await store.put({ ...fresh(order), ...(last && !last.tried && { seq: last.seq }) });
+  await edit.put({ ...fresh(order), ...(last && !last.tried && { seq: last.seq }) });
 });
 
 /** @param {Partial<Order>} order */
-export const add = (order) => change((store) => store.add(fresh(order)));
+export const add = (order) => change((_, edit) => edit.put(fresh(order)));
 
 /** @param {Entry[]} entries */
-export const drop = (entries) => change((store) => Promise.all(entries.map((entry) => store.delete(entry.seq))));
+export const drop = (entries) => change(async (_, edit) => edit.remove(entries));
 
 /**
  * The oldest that wait. From here on they may have reached the server, so they are not changed any more.
  * @param {number} number
- * @returns {Promise<Entry[]>}
  */
-export async function take(number) {
-  const transaction = database.transaction("outbox", "readwrite", STRICT);
-  const entries = (await transaction.store.getAll()).filter((entry) => entry.owner === owner);
+export const take = (number) => change(async (entries, edit) => {
   const waiting = entries.filter((entry) => entry.status === "waiting").slice(0, number);
   const batch = waiting.map((entry) => ({ ...entry, tried: true }));
-  for (const entry of batch) await transaction.store.put(entry);
-  await transaction.done;
+  for (const entry of batch) await edit.put(entry);
   return batch;
-}
+});
 
 /**
  * Keep what the server said of a batch. What it did not speak of goes on waiting.
@@ -113,16 +121,16 @@ export async function take(number) {
  * @param {Outcome[]} outcomes
  * @returns {Promise<Entry[]>} those that were spoken of, as they are now
  */
-export const record = (batch, outcomes) => change(async (store) => {
+export const record = (batch, outcomes) => change(async (entries, edit) => {
   const recorded = [];
   const byId = new Map(outcomes.map((outcome) => [outcome.id, outcome]));
-  for (const entry of batch) {
-    const outcome = byId.get(entry.order.id);
-    const stored = await store.get(entry.seq);
-    if (!outcome || stored?.order.id !== entry.order.id) continue;
+  for (const { order } of batch) {
+    const outcome = byId.get(order.id);
+    const stored = entries.find((entry) => entry.order.id === order.id);
+    if (!outcome || !stored) continue;
     const after = { ...stored, status: outcome.outcome, said: outcome.said, question: outcome.question };
-    if (outcome.outcome === "done") await store.delete(entry.seq);
-    else await store.put(after);
+    if (outcome.outcome === "done") edit.remove([stored]);
+    else await edit.put(after);
     recorded.push(after);
   }
   return recorded;

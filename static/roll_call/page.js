@@ -4,7 +4,7 @@
 export const byId = (id) => /** @type {T} */ (document.getElementById(id));
 
 export const page = byId("roll-call");
-export const list = /** @type {HTMLFormElement} */ (byId("rows"));
+export const list = byId("rows");
 export const search = /** @type {HTMLInputElement} */ (byId("q"));
 export const sheet = byId("sheet");
 export const problem = byId("problem");

@@ -67,7 +67,7 @@ export function redrawAwaited() {
 export function swap(style, _target, fragment, spec) {
   if (style !== "rows") return false;
   if (spec.camp && spec.camp !== data.camp) return []; // of a batch that was of several camps
-  const at = Number(spec.at ?? fragment.querySelector("form")?.dataset.at);
+  const at = spec.at ?? Number(fragment.querySelector("#rows")?.getAttribute("data-at"));
   const rows = /** @type {NodeListOf<HTMLElement>} */ (fragment.querySelectorAll("li.person"));
   const people = new Set();
   for (const li of rows) {
@@ -135,6 +135,9 @@ export function parse(html) {
 
 // --- drawing ---
 
+const templates = new Map([...document.querySelectorAll("template")].map((template) =>
+  [template.dataset.row, template.content.querySelector("li")]));
+
 export const render = (/** @type {string} */ person) => place(make(person));
 
 /** The partial by which rows that this phone drew are swapped. @param {Iterable<string>} people */
@@ -165,8 +168,7 @@ function note(li, waiting) {
 
 /** A row as the server would render it, of its own template for the state. @param {string} person @param {any} now */
 function draw(person, now) {
-  const template = /** @type {HTMLTemplateElement} */ (document.querySelector(`template[data-row="${now.state}"]`));
-  const li = /** @type {HTMLElement} */ (template.content.querySelector("li")?.cloneNode(true));
+  const li = /** @type {HTMLElement} */ (templates.get(now.state)?.cloneNode(true));
   const { book, name, find, card } = aboutOf(person);
   li.id = `person-${person}`;
   Object.assign(li.dataset, { role: now.role, book, find, card, version: server.get(person)?.li.dataset.version ?? "0" });

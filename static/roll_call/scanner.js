@@ -63,7 +63,7 @@ async function scanned(text) {
   const person = byCard(hex) ?? (await ask(text, hex));
   if (!person) return say(refusal, "refused");
   const before = standing(person).state;
-  await htmx.ajax("POST", `${data.people}${person}`, { source: list, values: { state: "present", card: text } });
+  await htmx.ajax("POST", `${data.people}${person}`, { source: list.querySelector("form"), values: { state: "present", card: text } });
   const { name } = aboutOf(person);
   say(before === "present" ? `${name} is present already.` : `${name} is present.`, "done");
   navigator.vibrate?.(80);

@@ -23,7 +23,8 @@ OpenAs = Callable[..., Page]
 # Of each request and swap: what it came from, and which rows it brought in which way.
 RECORD = """
     window.told = [];
-    const tell = (event, more) => window.told.push([event.type, event.detail.ctx.sourceElement.id, more]);
+    const name = (element) => element.id || element.parentElement.closest("[id]").parentElement.closest("[id]").id;
+    const tell = (event, more) => window.told.push([event.type, name(event.detail.ctx.sourceElement), more]);
     document.addEventListener("htmx:before:request", (event) => tell(event, event.detail.ctx.request.method));
     document.addEventListener("htmx:before:swap", (event) => {
         for (const { type, swapSpec, fragment } of event.detail.tasks) {

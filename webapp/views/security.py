@@ -195,7 +195,7 @@ def _harden(response: Response) -> Response:
     response.headers["Cache-Control"] = "no-store"  # phones at the table are lent around
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
-    if response.mimetype != "text/html":
+    if response.mimetype != "text/html" or from_htmx():
         return response  # no document: the rest would only weigh
     headers: dict[str, Any] = {
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,
