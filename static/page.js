@@ -1,3 +1,4 @@
+// @ts-nocheck -- an ordinary script of every page; the roll call's modules alone are typed
 // What htmx leaves to the page: say what went wrong, leave with a session that ended, keep the keyboard's place.
 (() => {
   const problem = document.getElementById("problem");
@@ -7,9 +8,9 @@
     byKeyboard = event.detail === 0;
   }, true);
 
-  // No answer came. The live stream comes back by itself, so its losses are not worth a word.
+  // No answer came. What is hidden, such as the live stream, comes back by itself, so its losses are not worth a word.
   document.addEventListener("htmx:error", (event) => {
-    if (event.detail?.ctx && event.target.id !== "live") {
+    if (event.detail?.ctx && !event.target.hidden) {
       problem.textContent = "No connection: the last step was not saved. Please try again.";
     }
   });
@@ -29,7 +30,7 @@
 
   document.addEventListener("htmx:after:swap", (event) => {
     const { response, target } = event.detail?.ctx ?? {};
-    if (!response || response.status >= 400) return;
+    if (!response || response.status >= 400 || event.target.hidden) return;
     problem.textContent = "";
     // The button that was pressed is gone with its row; go on from the row rather than from the top.
     if (byKeyboard && target?.id?.startsWith("person-")) document.getElementById(target.id)?.focus();

@@ -51,7 +51,8 @@ async function begin() {
     await recall(at);
   } catch (error) {
     console.warn("marks are sent at once, without an outbox", error);
-    sayFailures();
+    // @ts-expect-error -- an ordinary script; it says what was not saved
+    await import("../page.js");
   }
   watchPage();
   watchSearch(askJson);
@@ -113,23 +114,6 @@ function watchPage() {
   });
   document.addEventListener("visibilitychange", () => {
     if (isNewer && document.hidden) location.reload(); // nobody looks, and the outbox is kept
-  });
-}
-
-/** Without an outbox a mark arrives or is lost, and the page says which. */
-function sayFailures() {
-  const isOfStream = (/** @type {any} */ event) => event.target.id === "live" || event.target.id === "again";
-  document.addEventListener("htmx:error", (event) => {
-    if (!isOfStream(event)) problem.textContent = "No connection: the last step was not saved. Please try again.";
-  });
-  document.addEventListener("htmx:response:error", (event) => {
-    const { response, text } = /** @type {CustomEvent} */ (event).detail.ctx;
-    const isPlain = response.headers.get("Content-Type")?.startsWith("text/plain");
-    if (isPlain) problem.textContent = text;
-    else if (response.status !== 409) problem.textContent = "The server cannot be reached. Nothing was saved. Please try again.";
-  });
-  document.addEventListener("htmx:after:swap", (event) => {
-    if (!isOfStream(event) && /** @type {CustomEvent} */ (event).detail.ctx.response?.status < 400) problem.textContent = "";
   });
 }
 
