@@ -61,7 +61,7 @@ def measure(postgres: Postgres) -> list[Figure]:
     chromium = shutil.which("chromium")
     if not chromium:
         raise RuntimeError("No Chromium; install Debian's package chromium.")
-    figures = []
+    figures: list[Figure] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for number in (FEW, MANY):
