@@ -20,9 +20,9 @@ from benchmarks.figures import Figure, at_most, limit
 from benchmarks.marks import application
 from benchmarks.servers import Postgres, Server, product
 from webapp.database import db, writing
-from webapp.domain import accounts, days
+from webapp.domain import accounts
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import marking
+from webapp.domain.attendance import marking, timeline
 from webapp.views.live import token
 from webapp.views.security import SessionPerson
 
@@ -101,7 +101,7 @@ def _prepare(app: Flask, number: int) -> tuple[list[UUID], list[Page], str]:
                 marking.sign_up(person, camp)
         ids = [person.id for person in people]
         shown = people[-CABINETS:]
-        pages = [_page(app, person, "/cabinet/live", token(days.stamp_of(person.id))) for person in shown]
+        pages = [_page(app, person, "/cabinet/live", token(timeline.stamp_of(person.id))) for person in shown]
         pages += [_page(app, person, f"/roll-call/{camp.id}/live", token("")) for person in callers]
         db.session.scalars(select(Person).limit(1)).all()
         return ids, pages, data.token_of(app, 1)

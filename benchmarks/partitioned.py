@@ -23,9 +23,9 @@ from sqlalchemy import Connection, create_engine, event, make_url, select, text
 from benchmarks import data
 from webapp import create_app
 from webapp.database import db, writing
-from webapp.domain import accounts, camps, rolls
+from webapp.domain import accounts, camps
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import marking
+from webapp.domain.attendance import marking, roll_call
 from webapp.domain.badges import awards, history, progress
 from webapp.domain.camps import Camp
 from webapp.domain.leaderboard import boards, snapshots
@@ -203,7 +203,7 @@ def measure(first: int, marks: int) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "mark": _median([lambda each=each: mark_there(each, camp_id, admin_id) for each in people]),  # type: ignore[misc]
         "cabinet": _median([lambda each=each: _cabinet(each) for each in people]),  # type: ignore[misc]
-        "roll call": _median([lambda: rolls.roll(camp)] * 3),
+        "roll call": _median([lambda: roll_call.roll(camp)] * 3),
         "building the leaderboard": _median([lambda: _built(OVERALL)] * 3),
         "building that of the site": _median([lambda: _built(Key(site_id))] * 3),
     }
@@ -230,7 +230,7 @@ def pruning() -> dict[str, list[int]]:
         "mark": touched("attendance", lambda: mark_there(person.id, camp.id, admin.id)),
         "undo": touched("attendance", lambda: _undo(person.id, camp.id, admin.id)),
         "cabinet": touched("attendance", lambda: _cabinet(person.id)),
-        "a roll call's look": touched("attendance", lambda: rolls.changed_since(camp, camp.created_at)),
+        "a roll call's look": touched("attendance", lambda: roll_call.changed_since(camp, camp.created_at)),
     }
 
 

@@ -18,8 +18,9 @@ from sqlalchemy import make_url, select, text
 from benchmarks import data
 from benchmarks.partitioned import application, mark_there, server
 from webapp.database import db, writing
-from webapp.domain import accounts, camps, operations
+from webapp.domain import accounts, camps
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import sync
 
 TABLES = ("person", "camp", "attendance", "award", "totals", "operation")
 CLIENTS = 16
@@ -78,7 +79,7 @@ def operate(number: int) -> None:
 
 
 def _said(person_id: Any, camp_id: Any) -> str:
-    order = operations.MarkOrder.model_validate(
+    order = sync.MarkOrder.model_validate(
         {
             "id": person_id,
             "camp": camp_id,

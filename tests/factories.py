@@ -8,9 +8,10 @@ from sqlalchemy import select
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import accounts, calendar, camps, credentials, jobs, rolls
+from webapp.domain import accounts, calendar, camps, credentials, jobs
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import marking
+from webapp.domain.attendance import marking, roll_call
+from webapp.domain.attendance.roll_call import Row
 from webapp.domain.badges import awards, definitions
 from webapp.domain.badges.definitions import Draft
 from webapp.domain.camps import Camp, Site
@@ -21,7 +22,6 @@ from webapp.domain.leaderboard.snapshots import Key
 from webapp.domain.models.attendance import CampRole
 from webapp.domain.models.badge import Badge
 from webapp.domain.models.board import Board
-from webapp.domain.rolls import Row
 
 PASSWORD = "correct horse"
 _hashed: list[str] = []
@@ -115,7 +115,7 @@ def badge_names(who: Person) -> list[str]:
 
 def row_of(camp: Camp, who: Person) -> Row:
     """Somebody's line of a camp's roll call."""
-    return rolls.rows_of(camp, [who.id])[0]
+    return roll_call.rows_of(camp, [who.id])[0]
 
 
 def unsaved(name: str) -> Person:

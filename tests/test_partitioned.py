@@ -15,9 +15,9 @@ from tests import factories
 from tests.conftest import SUNDAY
 from webapp import clock, create_app
 from webapp.database import db, direct_connection, writing
-from webapp.domain import calendar, rolls
+from webapp.domain import calendar
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import fast_path, marking
+from webapp.domain.attendance import fast_path, marking, roll_call
 from webapp.domain.badges import history
 from webapp.domain.camps import Camp
 from webapp.domain.credentials import Asker
@@ -74,7 +74,7 @@ def test_every_verb_works_as_it_did(partitioned: Flask) -> None:
         marking.excuse(imran, today, by=admin, reason="ill")
     with writing():
         calendar.cancel_camp(calendars[1][1])
-    assert [row.state for row in rolls.roll(today)] == ["excused"]
+    assert [row.state for row in roll_call.roll(today)] == ["excused"]
     visits = sa.select(Person.name, sa.func.sum(Totals.visits)).join(Totals, Totals.person_id == Person.id)
     by_name = visits.group_by(Person.name).order_by(Person.name)
     assert [tuple(row) for row in db.session.execute(by_name)] == [("Asha Rao", 2), ("Imran Pasha", 4 * SITES - 2)]

@@ -22,9 +22,9 @@ from webapp.database import db, writing
 from webapp.domain import accounts
 from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import marking
+from webapp.domain.attendance.sync import Operation
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import State
-from webapp.domain.operations import Operation
 from webapp.views import installed
 
 OpenAs = Callable[..., Page]

@@ -24,13 +24,12 @@ from tests.conftest import People
 from tests.serving import ROOT, ask, free_port
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import rolls
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import marking
+from webapp.domain.attendance import marking, roll_call
+from webapp.domain.attendance.sync import Operation
 from webapp.domain.badges import awards, history
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import Attendance
-from webapp.domain.operations import Operation
 
 PATIENCE = 60  # seconds until a wait gives up
 PAST = sum(number % 4 for number in range(60))  # attendances of earlier camps
@@ -236,7 +235,7 @@ def test_two_phones_without_a_network_and_a_server_that_dies(
 
         with app.app_context():
             camp = db.session.get_one(Camp, camp.id)
-            rows = {row.person.name: str(row.state) for row in rolls.roll(camp)}
+            rows = {row.person.name: str(row.state) for row in roll_call.roll(camp)}
             for name in names:
                 theirs = {
                     phone.decided.get(name, "expected")

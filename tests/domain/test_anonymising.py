@@ -15,20 +15,9 @@ from tests import factories
 from tests.conftest import People
 from webapp import clock
 from webapp.database import db, is_sqlite, writing
-from webapp.domain import (
-    accounts,
-    anonymising,
-    cards,
-    credentials,
-    history_file,
-    imports,
-    jobs,
-    operations,
-    people_file,
-    rolls,
-)
+from webapp.domain import accounts, anonymising, cards, credentials, history_file, imports, jobs, people_file
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import marking
+from webapp.domain.attendance import marking, roll_call, sync
 from webapp.domain.audit import Entry
 from webapp.domain.badges import awards
 from webapp.domain.camps import Camp
@@ -162,7 +151,7 @@ def sent(people: People, camp: Camp, person_id: UUID | None = None, **order: str
     person_id = person_id or uuid4()
     head = {"id": str(uuid4()), "camp": str(camp.id), "made_at": clock.now().isoformat(), "person": str(person_id)}
     with writing():
-        operations.carry_out(operations.parse(head | order), by=people.coordinator, secret="x" * 16)
+        sync.carry_out(sync.parse(head | order), by=people.coordinator, secret="x" * 16)
     return person_id
 
 
@@ -239,7 +228,7 @@ def test_the_name_is_in_no_table_any_more_and_every_figure_is_as_it_was(
     assert db.session.scalars(select(Upload)).all() == []
     over = sorted(db.session.scalars(select(Job.status)))
     assert over == [Status.CANCELLED, Status.CANCELLED, Status.DONE]  # none that could be tried again without its file
-    orders = db.session.scalars(select(operations.Operation.order)).all()
+    orders = db.session.scalars(select(sync.Operation.order)).all()
     assert {(order.get("name"), order.get("reason")) for order in orders} == {("Former volunteer", None), (None, None)}
     assert {entry.action for entry in trail(who)} >= {"anonymised", "deactivated", "person_added", "present"}
 
@@ -264,7 +253,7 @@ def figures(who: Person) -> object:
     """What camps and the person's own history count."""
     camps = db.session.scalars(select(Camp).order_by(Camp.camp_date)).all()
     return (
-        [dict(rolls.counts(camp)) for camp in camps],
+        [dict(roll_call.counts(camp)) for camp in camps],
         [(award.badge_id, award.camp_id, award.revoked_at) for award in awards.of_person(who.id)],
     )
 

@@ -13,8 +13,8 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, badge_names, weekly
 from webapp import clock
 from webapp.database import db, trying, writing
-from webapp.domain import calendar, camps, days, rolls
-from webapp.domain.attendance import marking
+from webapp.domain import calendar, camps
+from webapp.domain.attendance import marking, roll_call, timeline
 from webapp.domain.audit import Action, Effect, Entry, EntryAward
 from webapp.domain.badges import history
 from webapp.domain.calendar import Effects, Gain
@@ -132,11 +132,11 @@ def test_what_is_to_come_changes_nothing_but_is_told(people: People) -> None:
     coming = factories.camp(-1)
     with writing():
         marking.sign_up(people.volunteer, coming)
-    before = days.stamp_of(people.volunteer.id)
+    before = timeline.stamp_of(people.volunteer.id)
     with clock.stopped_at(SUNDAY + timedelta(minutes=1)), writing():
         assert calendar.weigh(coming.site, coming.camp_date, lambda _: calendar.cancel_camp(coming)) == Effects()
-    assert days.stamp_of(people.volunteer.id) != before  # so that their open page is drawn anew
-    assert days.coming_days(people.volunteer.id, TODAY) == []
+    assert timeline.stamp_of(people.volunteer.id) != before  # so that their open page is drawn anew
+    assert timeline.coming_days(people.volunteer.id, TODAY) == []
 
 
 # --- a series ------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_a_move_takes_the_sign_ups_along(people: People) -> None:
     assert before not in db.session  # its key is no row's any more
     stored = db.session.scalars(select(Attendance)).all()
     assert {each.camp_date for each in stored} == {later}
-    assert {row.person.name: row.state for row in rolls.roll(db.session.get_one(Camp, coming.id))} == {
+    assert {row.person.name: row.state for row in roll_call.roll(db.session.get_one(Camp, coming.id))} == {
         "Asha Rao": State.EXPECTED,
         "Imran Pasha": State.EXCUSED,
     }
@@ -274,7 +274,7 @@ def test_a_date_stays_once_somebody_is_marked(people: People) -> None:
 def test_a_date_stays_once_the_roll_call_is_closed(people: People) -> None:
     (today,) = weekly(1)
     with writing():
-        rolls.close(today, by=people.admin)
+        roll_call.close(today, by=people.admin)
     with pytest.raises(ConflictError, match="Open it again to move it"):
         change(today, camp_date=TODAY + timedelta(days=1))
 

@@ -13,9 +13,9 @@ from tests import factories
 from tests.conftest import ENGINE, SUNDAY, People
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, audit, jobs, rolls
+from webapp.domain import accounts, audit, jobs
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import marking
+from webapp.domain.attendance import marking, roll_call
 from webapp.domain.audit import Action, EntryFeed
 from webapp.domain.evaluation import backfill
 from webapp.domain.jobs import JobFeed, Kind, Status
@@ -76,10 +76,10 @@ def test_the_roll_call_that_is_closed_wakes_its_camp_and_whom_it_makes_absent(pe
         marking.sign_up(people.volunteer, camp)
     entries = Entries()
     with writing():
-        rolls.close(camp, by=people.coordinator)
+        roll_call.close(camp, by=people.coordinator)
     assert entries() == News({camp.id, people.volunteer.id})
     with writing():
-        rolls.reopen(camp, by=people.coordinator)
+        roll_call.reopen(camp, by=people.coordinator)
     assert entries() == News({camp.id, people.volunteer.id})
 
 

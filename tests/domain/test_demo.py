@@ -7,8 +7,9 @@ from tests import factories
 from tests.conftest import SUNDAY
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import camps, credentials, demo, rolls
+from webapp.domain import camps, credentials, demo
 from webapp.domain.accounts import Person, Role, by_book_no
+from webapp.domain.attendance import roll_call
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
 from webapp.domain.leaderboard import boards
@@ -30,7 +31,7 @@ def test_a_year_of_camps_sixty_people_and_one_camp_today() -> None:
     assert db.session.scalar(select(func.count()).select_from(Person)) in range(55, 66)
     assert db.session.scalar(select(func.count()).select_from(Camp)) == 56  # three are announced
     (today,) = camps.camps_of_today()
-    counts = rolls.counts(today)
+    counts = roll_call.counts(today)
     assert counts[State.EXPECTED] == counts.total() > 30
     for book_no, (name, role, password) in demo.ACCOUNTS.items():
         person = credentials.authenticate(book_no, password)

@@ -11,17 +11,17 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, badge_names, weekly
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import calendar, operations
+from webapp.domain import calendar
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import fast_path, marking
+from webapp.domain.attendance import fast_path, marking, sync
 from webapp.domain.attendance.fast_path import FastMark
+from webapp.domain.attendance.sync import Operation
 from webapp.domain.audit import Action, Entry
 from webapp.domain.camps import Camp
 from webapp.domain.credentials import Asker
 from webapp.domain.evaluation import verify
 from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.totals import Totals
-from webapp.domain.operations import Operation
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -208,15 +208,15 @@ def test_an_operation_of_a_phone_is_stored_with_its_mark_once(people: People) ->
         "person": str(people.volunteer.id),
         "state": "present",
     }
-    order = operations.parse(sent)
+    order = sync.parse(sent)
     asker = Asker(people.coordinator.id, people.coordinator.session_no)
-    assert operations.mark_fast(order, asker, secret="x" * 16)
-    assert operations.mark_fast(order, asker, secret="x" * 16) is None
+    assert sync.mark_fast(order, asker, secret="x" * 16)
+    assert sync.mark_fast(order, asker, secret="x" * 16) is None
     operation = db.session.scalars(select(Operation)).one()
     assert (operation.by_id, operation.action) == (people.coordinator.id, "mark")
     assert operation.order["state"] == "present"
     with writing():
-        done = operations.carry_out(order, by=people.coordinator, secret="x" * 16)
+        done = sync.carry_out(order, by=people.coordinator, secret="x" * 16)
     assert done.outcomes == {}
 
 

@@ -6,9 +6,9 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, badge_names, row_of, weekly
 from webapp.database import db, writing
-from webapp.domain import accounts, calendar, rolls
+from webapp.domain import accounts, calendar
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import marking
+from webapp.domain.attendance import marking, roll_call
 from webapp.domain.badges import awards
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
@@ -34,7 +34,7 @@ def states(camp: Camp, *some: Person) -> list[State | None]:
 
 def test_everyone_who_signed_up_is_here_in_the_role_they_signed_up_in(camp: Camp, people: People) -> None:
     with writing():
-        outcomes = rolls.everyone_is_here(camp, by=people.coordinator)
+        outcomes = roll_call.everyone_is_here(camp, by=people.coordinator)
     assert outcomes.keys() == {people.volunteer.id, people.other.id}
     assert states(camp, people.volunteer, people.other, people.admin) == [State.PRESENT, State.PRESENT, State.EXCUSED]
     assert badge_names(people.volunteer) == ["First Step"]
@@ -44,60 +44,60 @@ def test_everyone_who_signed_up_is_here_in_the_role_they_signed_up_in(camp: Camp
 
 def test_everyone_means_those_whom_the_coordinator_saw(camp: Camp, people: People) -> None:
     with writing():
-        rolls.everyone_is_here(camp, by=people.coordinator, only=[people.volunteer.id, people.admin.id])
+        roll_call.everyone_is_here(camp, by=people.coordinator, only=[people.volunteer.id, people.admin.id])
     assert states(camp, people.volunteer, people.other, people.admin) == [State.PRESENT, State.EXPECTED, State.EXCUSED]
 
 
 def test_everyone_leaves_out_accounts_that_were_switched_off(camp: Camp, people: People) -> None:
     with writing():
         accounts.deactivate(db.session.merge(people.other))
-        rolls.everyone_is_here(camp, by=people.coordinator)
+        roll_call.everyone_is_here(camp, by=people.coordinator)
     assert states(camp, people.volunteer, people.other) == [State.PRESENT, State.EXPECTED]
 
 
 def test_closing_makes_absent_whoever_is_still_expected_and_reopening_takes_it_back(camp: Camp, people: People) -> None:
     with writing():
         marking.mark_present(people.volunteer, camp, by=people.coordinator)
-        rolls.close(camp, by=people.coordinator)
+        roll_call.close(camp, by=people.coordinator)
     assert states(camp, people.volunteer, people.other, people.admin) == [State.PRESENT, State.ABSENT, State.EXCUSED]
-    closing = rolls.closing_of(camp)
+    closing = roll_call.closing_of(camp)
     assert closing is not None
     assert closing.closed_by_id == people.coordinator.id
     with writing():
-        rolls.reopen(camp, by=people.admin)
+        roll_call.reopen(camp, by=people.admin)
     assert states(camp, people.volunteer, people.other, people.admin) == [State.PRESENT, State.EXPECTED, State.EXCUSED]
-    assert rolls.closing_of(camp) is None
+    assert roll_call.closing_of(camp) is None
     assert badge_names(people.volunteer) == ["First Step"]
 
 
 def test_reopening_leaves_whom_somebody_marked_absent(camp: Camp, people: People) -> None:
     with writing():
         marking.mark_absent(people.volunteer, camp, by=people.coordinator)
-        rolls.close(camp, by=people.coordinator)
-        rolls.reopen(camp, by=people.coordinator)
+        roll_call.close(camp, by=people.coordinator)
+        roll_call.reopen(camp, by=people.coordinator)
     assert states(camp, people.volunteer, people.other) == [State.ABSENT, State.EXPECTED]
 
 
 def test_marking_somebody_absent_after_the_closing_makes_it_a_decision(camp: Camp, people: People) -> None:
     with writing():
-        rolls.close(camp, by=people.coordinator)
+        roll_call.close(camp, by=people.coordinator)
         marking.mark_absent(people.volunteer, camp, by=people.admin)
-        rolls.reopen(camp, by=people.coordinator)
+        roll_call.reopen(camp, by=people.coordinator)
     assert states(camp, people.volunteer, people.other) == [State.ABSENT, State.EXPECTED]
 
 
 def test_a_late_mark_stands_on_a_closed_roll_and_closing_twice_keeps_who_closed_it(camp: Camp, people: People) -> None:
     with writing():
-        rolls.close(camp, by=people.coordinator)
+        roll_call.close(camp, by=people.coordinator)
         marking.mark_present(people.volunteer, camp, by=people.coordinator)
-        rolls.close(camp, by=people.admin)
+        roll_call.close(camp, by=people.admin)
     assert states(camp, people.volunteer) == [State.PRESENT]
-    closing = rolls.closing_of(camp)
+    closing = roll_call.closing_of(camp)
     assert closing is not None
     assert closing.closed_by_id == people.coordinator.id
 
 
-@pytest.mark.parametrize("verb", [rolls.everyone_is_here, rolls.close, rolls.reopen])
+@pytest.mark.parametrize("verb", [roll_call.everyone_is_here, roll_call.close, roll_call.reopen])
 @pytest.mark.parametrize("weeks_ago", [-1, 0])
 def test_a_future_or_cancelled_camp_is_left_alone(people: People, verb: object, weeks_ago: int) -> None:
     camp = factories.camp(weeks_ago)
@@ -108,7 +108,7 @@ def test_a_future_or_cancelled_camp_is_left_alone(people: People, verb: object, 
     with pytest.raises(ConflictError, match="Nothing was changed"), writing():
         verb(camp, by=people.coordinator)  # type: ignore[operator]
     assert states(camp, people.volunteer) == [State.EXPECTED]
-    assert rolls.closing_of(camp) is None
+    assert roll_call.closing_of(camp) is None
 
 
 def test_a_row_names_what_its_undo_takes_away(people: People) -> None:
@@ -135,9 +135,9 @@ def test_walk_ins_are_those_of_the_latest_camps_first_and_only_active_ones(peopl
     attend(people.other, [early], people.coordinator)
     with writing():
         marking.sign_up(people.coordinator, today)
-    found = rolls.others(today, 10)
+    found = roll_call.others(today, 10)
     assert [person.id for person in found] == [people.volunteer.id, people.other.id, people.admin.id]
-    assert [person.id for person in rolls.others(today, 1)] == [people.volunteer.id]
+    assert [person.id for person in roll_call.others(today, 1)] == [people.volunteer.id]
 
 
 def test_leaving_is_recorded_corrected_and_taken_back(camp: Camp, people: People) -> None:

@@ -9,8 +9,8 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, row_of, weekly
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import calendar, days, rolls
-from webapp.domain.attendance import marking
+from webapp.domain import calendar
+from webapp.domain.attendance import marking, roll_call, timeline
 from webapp.domain.badges import history
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
@@ -105,7 +105,7 @@ def test_closing_leaves_excused_whoever_said_so(people: People) -> None:
     with clock.stopped_at(SUNDAY - timedelta(hours=4)), writing():
         marking.say_not_coming(people.volunteer, today)
     with writing():
-        rolls.close(today, by=people.coordinator)
+        roll_call.close(today, by=people.coordinator)
     assert state(today, people) is State.EXCUSED
 
 
@@ -114,6 +114,6 @@ def test_the_next_camps_are_those_that_have_not_begun(people: People) -> None:
     next_ones = [factories.camp(-weeks, f"Camp {weeks}") for weeks in range(1, 10)]
     with writing():
         marking.say_coming(people.volunteer, next_ones[1])
-    found = days.coming_days(people.volunteer.id, SUNDAY.date())
+    found = timeline.coming_days(people.volunteer.id, SUNDAY.date())
     assert [day.camp.name for day in found] == [f"Camp {weeks}" for weeks in range(1, 7)]
     assert [bool(day.attendance) for day in found] == [False, True, False, False, False, False]

@@ -2,8 +2,8 @@ import pytest
 
 from tests import factories
 from webapp.database import db
-from webapp.domain import accounts, rolls
-from webapp.domain.attendance import marking
+from webapp.domain import accounts
+from webapp.domain.attendance import marking, roll_call
 from webapp.domain.errors import ConflictError, InvalidError
 
 
@@ -40,8 +40,8 @@ def test_the_roll_finds_who_signed_up_first_and_leaves_out_the_inactive() -> Non
     late, early, gone = factories.person("Rao A"), factories.person("Rao Z"), factories.person("Rao X", is_active=False)
     camp = factories.camp()
     marking.sign_up(early, camp)
-    assert [row.person for row in rolls.roll(camp, "rao")] == [early, late]
-    assert [row.person for row in rolls.roll(camp)] == [early]
+    assert [row.person for row in roll_call.roll(camp, "rao")] == [early, late]
+    assert [row.person for row in roll_call.roll(camp)] == [early]
     assert gone.is_active is False
 
 

@@ -23,9 +23,9 @@ from tests.serving import served
 from tests.views.conftest import HTMX, Camps
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, days
+from webapp.domain import accounts
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import marking
+from webapp.domain.attendance import marking, timeline
 from webapp.domain.camps import Camp
 from webapp.infra.changes import Changes
 from webapp.views import live
@@ -95,7 +95,7 @@ def open_stream(
 def seen_now(app: Flask, person: Person) -> str:
     """What a page opened now says it has seen."""
     with app.app_context():
-        return live.token(days.stamp_of(person.id))
+        return live.token(timeline.stamp_of(person.id))
 
 
 def mark(app: Flask, person: Person, camp: Camp, by: Person) -> None:

@@ -95,7 +95,7 @@ def test_a_mark_answers_with_the_row_and_its_badges_and_reads_no_list(
     people: People,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr("webapp.domain.rolls.counts")
+    monkeypatch.delattr("webapp.domain.attendance.roll_call.counts")
     response = coordinator.post(mark_url(camps.today, people.volunteer), data={"state": "present"}, headers=HTMX)
     assert response.status_code == 200
     assert "First Step" in response.text

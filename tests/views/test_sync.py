@@ -19,12 +19,12 @@ from tests.factories import badge_names, row_of
 from tests.views.conftest import HTMX, Camps
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, calendar, cards, rolls
+from webapp.domain import accounts, calendar, cards
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import marking
+from webapp.domain.attendance import marking, roll_call
+from webapp.domain.attendance.sync import Operation
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import CampRole, State
-from webapp.domain.operations import Operation
 
 As = Callable[[Person], FlaskClient]
 JSON = {"Accept": "application/json"}
@@ -244,7 +244,7 @@ def test_what_was_presumed_or_said_beforehand_asks_nothing(
     app: Flask, phone: Phone, camps: Camps, people: People
 ) -> None:
     with app.app_context(), writing():
-        rolls.close(camps.today, by=people.admin)
+        roll_call.close(camps.today, by=people.admin)
     with app.app_context(), clock.stopped_at(SUNDAY - timedelta(hours=4)), writing():
         marking.say_not_coming(people.other, camps.today)
     assert phone.outcomes(

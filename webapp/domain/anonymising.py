@@ -21,13 +21,13 @@ from webapp import clock
 from webapp.database import SQLITE_PATIENCE, db, is_sqlite
 from webapp.domain import accounts, audit
 from webapp.domain.accounts import FormerName, Person, Role
+from webapp.domain.attendance.sync import Operation
 from webapp.domain.audit import Action
 from webapp.domain.credentials import PasswordLink
 from webapp.domain.errors import ConflictError
 from webapp.domain.jobs import LONGEST_PROBLEM, OPEN, Job, Kind, Status, Upload
 from webapp.domain.models.attendance import LONGEST_REASON, Attendance
 from webapp.domain.models.badge import Revocation
-from webapp.domain.operations import Operation
 from webapp.domain.uploads import UploadProblem, UploadRow
 
 FORMER = "Former volunteer"

@@ -16,8 +16,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import clear, db, one_at_a_time, rows_changed, scratch
-from webapp.domain import audit, camps, rolls
+from webapp.domain import audit, camps
 from webapp.domain.accounts import Person
+from webapp.domain.attendance import roll_call
 from webapp.domain.audit import Action, Effect, EntryAward
 from webapp.domain.badges import awards
 from webapp.domain.camps import USUAL_START, Camp, Site, Status, clean_label, folded
@@ -147,7 +148,7 @@ def _must_be_movable(camp: Camp) -> None:
     if number:
         people = "1 person is" if number == 1 else f"{number:,} people are"
         raise ConflictError(f"{people} marked at {camp.name}, so its date stays. Nothing was changed.")
-    if rolls.closing_of(camp):
+    if roll_call.closing_of(camp):
         raise ConflictError(f"The roll call of {camp.name} is closed. Open it again to move it. Nothing was changed.")
 
 

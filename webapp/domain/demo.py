@@ -8,9 +8,11 @@ from random import Random
 from sqlalchemy import delete, func, select
 
 from webapp.database import db
-from webapp.domain import accounts, calendar, camps, credentials, imports, organisation, rolls
+from webapp.domain import accounts, calendar, camps, credentials, imports, organisation
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import marking
+from webapp.domain.attendance import marking, roll_call
+from webapp.domain.attendance.roll_call import Closing
+from webapp.domain.attendance.sync import Operation
 from webapp.domain.audit import Entry as AuditEntry
 from webapp.domain.audit import EntryAward
 from webapp.domain.camps import Camp, Site
@@ -22,8 +24,6 @@ from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.badge import Award, Revocation
 from webapp.domain.models.board import Board, BoardLine, BoardRequest
 from webapp.domain.models.totals import Totals
-from webapp.domain.operations import Operation
-from webapp.domain.rolls import Closing
 from webapp.domain.uploads import UploadProblem, UploadRow
 
 NAME = "Arogya Health Camps"
@@ -104,7 +104,7 @@ def seed(*, clear: bool = False, erase_real_data: bool = False) -> str:
     if not organisation.get("demo"):
         _fill(today)
         done = "The demo is filled in."
-    elif any(rolls.people_on(camp) for camp in camps.camps_of_today()):
+    elif any(roll_call.people_on(camp) for camp in camps.camps_of_today()):
         done = "The demo is there already."
     else:
         _open_camp(today)

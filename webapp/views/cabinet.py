@@ -13,13 +13,13 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import accounts, camps, days
+from webapp.domain import accounts, camps
 from webapp.domain.accounts import Person, Role
-from webapp.domain.attendance import marking
+from webapp.domain.attendance import marking, timeline
+from webapp.domain.attendance.timeline import Day
 from webapp.domain.badges import awards, history
 from webapp.domain.badges.history import History
 from webapp.domain.badges.progress import Progress, next_of, progress_of
-from webapp.domain.days import Day
 from webapp.domain.errors import InvalidError
 from webapp.domain.models.badge import Award, Requirement
 from webapp.views import live, trail
@@ -84,7 +84,7 @@ def open_cabinet(
     site = camps.default_site()
     today = site.today
     first, last = (date(year, 1, 1), date(year, 12, 31)) if year else (today - timedelta(days=365), today)
-    began = days.first_date_of(person.id)
+    began = timeline.first_date_of(person.id)
     own = history.of_person(person.id)
     given = awards.of_person(person.id)
     fresh = {each.badge_id for each in given if since and each.earned_at > since and not each.found_later}
@@ -94,11 +94,11 @@ def open_cabinet(
         history=own,
         awards=given,
         progress=progress_of(own, given, today),
-        days=days.days_of(person.id, first, last),
+        days=timeline.days_of(person.id, first, last),
         year=year,
         years=range(began.year, today.year + 1) if began else (),
         many_sites=camps.has_many_sites(),
-        coming=days.coming_days(person.id, today) if mine else (),
+        coming=timeline.coming_days(person.id, today) if mine else (),
         just_earned=frozenset(fresh - awards.ever_revoked(person.id)),
         older=awards.older_of(person.id) if for_admin else {},
     )
@@ -162,7 +162,7 @@ def _year() -> int | None:
 def _page(person: Person) -> ResponseReturnValue:
     mine = person.id == viewer().id
     year = _year()
-    seen = live.token(days.stamp_of(person.id))
+    seen = live.token(timeline.stamp_of(person.id))
     if mine:
         stream = url_for("cabinet.own_live", year=year, seen=seen)
     else:
@@ -184,7 +184,7 @@ def _stream(person: Person) -> Response:
 
     def changed(seen: str, since: datetime) -> tuple[str, str] | None:
         found = accounts.by_id(person_id)
-        stamp = days.stamp_of(person_id)
+        stamp = timeline.stamp_of(person_id)
         if found is None or stamp == seen:
             return None
         cabinet = open_cabinet(found, year, since, mine=mine, for_admin=for_admin)

@@ -14,8 +14,9 @@ from wtforms import Field, Form, SelectField, StringField
 from wtforms.validators import DataRequired, ValidationError
 
 from webapp.database import db, writing
-from webapp.domain import calendar, camps, rolls
+from webapp.domain import calendar, camps
 from webapp.domain.accounts import Role
+from webapp.domain.attendance import roll_call
 from webapp.domain.calendar import Day
 from webapp.domain.camps import USUAL_START, Camp, Site, parse_time
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
@@ -92,7 +93,7 @@ def month() -> ResponseReturnValue:
         todays=set(camps.todays().values()) if not site else {site.today},
         previous=_month_before(first),
         next=_month_after(first),
-        counts=rolls.counts_of(shown),
+        counts=roll_call.counts_of(shown),
         site=site,
         places=places,
         is_empty=is_empty,
@@ -119,7 +120,7 @@ def _found() -> dict[str, object]:
     query = request.args.get("q", "")[:200]
     number = page_asked()
     page = db.paginate(calendar.find(query, site, day), page=number, per_page=PER_PAGE, error_out=False)
-    counts = rolls.counts_of([camp.id for camp in page.items])
+    counts = roll_call.counts_of([camp.id for camp in page.items])
     return {"query": query, "camps": page, "counts": counts, "places": places, "site": site, "day_shown": day}
 
 
@@ -187,7 +188,7 @@ def camp(camp_id: UUID) -> ResponseReturnValue:
         "calendar/camp.html",
         camp=found,
         form=form,
-        counts=rolls.counts(found),
+        counts=roll_call.counts(found),
         marked=marked,
         many_sites=len(camps.places()) > 1,
     ), 422 if form.errors else 200
@@ -286,7 +287,7 @@ def _find(camp_id: UUID) -> Camp:
 
 def _signed_up(camp: Camp, what: str) -> list[str]:
     """What becomes of whoever signed up, if anybody did."""
-    number = rolls.counts(camp)[State.EXPECTED]
+    number = roll_call.counts(camp)[State.EXPECTED]
     return [f"{plural(number, 'person', 'people')} {what}"] if number else []
 
 

@@ -6,8 +6,9 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import accounts, cards, rolls
+from webapp.domain import accounts, cards
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import roll_call
 from webapp.views.roll_call.page import MOST_ROWS
 from webapp.views.roll_call.partials import find_camp
 from webapp.views.security import from_htmx, permits, viewer
@@ -34,7 +35,7 @@ def of_person(person_id: UUID) -> ResponseReturnValue:
 def sheet(camp_id: UUID) -> ResponseReturnValue:
     """The cards of everybody on a camp's roll, several to a sheet of paper."""
     camp = find_camp(camp_id)
-    people = [row.person for row in rolls.roll(camp, limit=MOST_ROWS) if row.person.is_active]
+    people = [row.person for row in roll_call.roll(camp, limit=MOST_ROWS) if row.person.is_active]
     return _printed(people, camp)
 
 

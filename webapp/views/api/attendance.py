@@ -6,9 +6,9 @@ from flask import Response, request
 from flask_openapi import APIBlueprint
 
 from webapp.database import writing
-from webapp.domain import accounts, camps, rolls
+from webapp.domain import accounts, camps
 from webapp.domain.accounts import Person
-from webapp.domain.attendance import fast_path, marking
+from webapp.domain.attendance import fast_path, marking, roll_call
 from webapp.domain.attendance.marking import Outcome
 from webapp.domain.camps import Camp
 from webapp.domain.credentials import Asker
@@ -89,7 +89,7 @@ def _one_of_several(person: Person) -> Camp:
 
     Raises :class:`ConflictError` where that is none or several.
     """
-    signed_up = rolls.signed_up_today(person)
+    signed_up = roll_call.signed_up_today(person)
     if len(signed_up) == 1:
         return signed_up[0]
     if camps.camps_of_today(most=1):

@@ -14,14 +14,15 @@ from flask.typing import ResponseReturnValue, ResponseValue
 
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import accounts, camps, operations, rolls
+from webapp.domain import accounts, camps
 from webapp.domain.accounts import Person, Role
+from webapp.domain.attendance import roll_call, sync
+from webapp.domain.attendance.roll_call import Row
+from webapp.domain.attendance.sync import Order
 from webapp.domain.camps import Camp
 from webapp.domain.credentials import Asker
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
 from webapp.domain.models.attendance import LONGEST_REASON, Attendance, CampRole, State
-from webapp.domain.operations import Order
-from webapp.domain.rolls import Row
 from webapp.infra.ids import new_id
 from webapp.views import live
 from webapp.views.observed import count_marks
@@ -79,7 +80,7 @@ def camp(camp_id: UUID) -> ResponseReturnValue:
     camp = find_camp(camp_id)
     query = request.args.get("q", "")[:200]
     seen = live.token("")
-    rows = rolls.roll(camp, query, MOST_ROWS + 1)
+    rows = roll_call.roll(camp, query, MOST_ROWS + 1)
     return render_template(
         "roll_call/page.html",
         camp=camp,
@@ -87,7 +88,7 @@ def camp(camp_id: UUID) -> ResponseReturnValue:
         rows=rows[:MOST_ROWS],
         sections=_sections(rows[:MOST_ROWS]),
         cut=len(rows) > MOST_ROWS,
-        counts=rolls.counts(camp),
+        counts=roll_call.counts(camp),
         closed=closed_line(camp),
         seen=seen,
         nobody=[_nobody(state) for state in (None, *State)],
@@ -100,7 +101,7 @@ def camp(camp_id: UUID) -> ResponseReturnValue:
 def person(camp_id: UUID, person_id: UUID) -> ResponseReturnValue:
     """What is rarer than "here", for one person, on a page of its own."""
     camp = find_camp(camp_id)
-    return render_template("roll_call/person.html", camp=camp, row=rolls.row_after(camp, _person(person_id)))
+    return render_template("roll_call/person.html", camp=camp, row=roll_call.row_after(camp, _person(person_id)))
 
 
 def _quick(asker: Asker, camp_id: UUID, person_id: UUID) -> ResponseReturnValue | None:
@@ -108,7 +109,7 @@ def _quick(asker: Asker, camp_id: UUID, person_id: UUID) -> ResponseReturnValue 
     if request.form.get("state") not in ("present", "present:volunteer"):
         return None
     order = _order(camp_id, _mark_fields() | {"person": str(person_id)})
-    made = operations.mark_fast(order, asker, secret=secret(), asks=False)
+    made = sync.mark_fast(order, asker, secret=secret(), asks=False)
     if made is None:
         return None
     count_marks("form", [made])
@@ -140,7 +141,7 @@ def add(camp_id: UUID) -> ResponseReturnValue:
 def everyone(camp_id: UUID) -> ResponseReturnValue:
     """Everyone who signed up is here."""
     camp = find_camp(camp_id)
-    people = [str(person_id) for person_id in rolls.expected_on(camp)][: operations.MOST_PEOPLE]
+    people = [str(person_id) for person_id in roll_call.expected_on(camp)][: sync.MOST_PEOPLE]
     return _carried_out(camp, {"action": "everyone", "people": people})
 
 
@@ -219,7 +220,7 @@ def _time(text: str) -> str:
 
 def _order(camp_id: UUID, fields: Mapping[str, object]) -> Order:
     given = {"id": str(new_id()), "camp": str(camp_id), "made_at": clock.now().isoformat()}
-    return operations.parse({**given, **fields})
+    return sync.parse({**given, **fields})
 
 
 def _carried_out(
@@ -232,11 +233,11 @@ def _carried_out(
     at = live.micros()
     try:
         with writing():
-            done = operations.carry_out(order, by=viewer(), secret=secret(), asks=False)
+            done = sync.carry_out(order, by=viewer(), secret=secret(), asks=False)
     except ConflictError as error:
         if not from_htmx() or person is None:
             return _refused(camp, error)
-        row = replace(rolls.row_after(camp, person), refusal=str(error))
+        row = replace(roll_call.row_after(camp, person), refusal=str(error))
         return _answer(camp, [row], str(error), at=at), 409
     except InvalidError as error:
         return _refused(camp, error)

@@ -8,12 +8,13 @@ from uuid import UUID
 
 from flask import abort, current_app
 
-from webapp.domain import accounts, camps, rolls
+from webapp.domain import accounts, camps
+from webapp.domain.attendance import roll_call
 from webapp.domain.attendance.fast_path import FastMark
+from webapp.domain.attendance.roll_call import Row
+from webapp.domain.attendance.sync import Done
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import State
-from webapp.domain.operations import Done
-from webapp.domain.rolls import Row
 from webapp.views.presentation import clock_time, day
 
 
@@ -52,8 +53,8 @@ def rows_after(done: Done) -> list[Row]:
         (person_id,) = done.people
         person = accounts.by_id(person_id)
         if person:
-            return [rolls.row_after(done.camp, person, done.outcomes.get(person_id))]
-    return rolls.rows_of(done.camp, done.people, done.outcomes)
+            return [roll_call.row_after(done.camp, person, done.outcomes.get(person_id))]
+    return roll_call.rows_of(done.camp, done.people, done.outcomes)
 
 
 def said_after(done: Done, rows: Sequence[Row]) -> str:
@@ -65,7 +66,7 @@ def said_after(done: Done, rows: Sequence[Row]) -> str:
 
 def closed_line(camp: Camp) -> str:
     """Who closed the roll call; empty while it is open."""
-    closing = rolls.closing_of(camp)
+    closing = roll_call.closing_of(camp)
     if closing is None:
         return ""
     on = day(closing.closed_at.astimezone(camp.site.zone).date(), camp.site.today)

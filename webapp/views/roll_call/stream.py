@@ -11,10 +11,11 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
-from webapp.domain import cards, rolls
+from webapp.domain import cards
 from webapp.domain.accounts import Role
+from webapp.domain.attendance import roll_call
+from webapp.domain.attendance.roll_call import Changed
 from webapp.domain.camps import Camp
-from webapp.domain.rolls import Changed
 from webapp.views import live
 from webapp.views.presentation import card_digest, micros, search_word
 from webapp.views.roll_call.partials import closed_line, find_camp, render, rows_html, swapped
@@ -38,9 +39,9 @@ def others(camp_id: UUID) -> ResponseReturnValue:
     camp = find_camp(camp_id)
     query = request.args.get("q", "")[:200]
     if query:
-        found = [row.person for row in rolls.roll(camp, query, 50) if row.attendance is None]
+        found = [row.person for row in roll_call.roll(camp, query, 50) if row.attendance is None]
     else:
-        found = list(rolls.others(camp, MOST_OTHERS + 1))
+        found = list(roll_call.others(camp, MOST_OTHERS + 1))
     people = [
         [person.id.hex, person.book_no, person.name, search_word(person), card_digest(person)]
         for person in found[:MOST_OTHERS]
@@ -72,7 +73,7 @@ def card(camp_id: UUID) -> ResponseReturnValue:
 
 def _rows(camp: Camp, people: list[UUID], at: int) -> ResponseReturnValue:
     """Answer with people's rows: to be swapped, or as JSON for a page of the former version."""
-    rows = rolls.rows_of(camp, people)
+    rows = roll_call.rows_of(camp, people)
     if from_htmx():
         return swapped(camp, rows_html(camp, rows), at)
     told = {"at": at, "rows": [rows_html(camp, [row]) for row in rows]}
@@ -138,7 +139,7 @@ class _News:
         """Look for what was changed from an instant on; nothing where all is known."""
         camp = find_camp(self.camp_id)
         at = live.micros()
-        stored = rolls.changed_since(camp, since - OVERLAP)
+        stored = roll_call.changed_since(camp, since - OVERLAP)
         fresh = [each for each in stored if self.known.get(each.person_id) != each.changed_at]
         self.known.update((each.person_id, each.changed_at) for each in fresh)
         gone = self._gone(camp, fresh)
@@ -148,7 +149,7 @@ class _News:
             return None
         self.closed = closed
         told = {each.person_id: each.changed_at for each in fresh if each.marked_by_id != self.reader}
-        rows = [*_shared_html(camp, told), rows_html(camp, rolls.rows_of(camp, gone))]
+        rows = [*_shared_html(camp, told), rows_html(camp, roll_call.rows_of(camp, gone))]
         own = [
             (str(each.person_id), str(micros(each.changed_at))) for each in fresh if each.marked_by_id == self.reader
         ]
@@ -158,8 +159,8 @@ class _News:
         """Find who left the list since the last look."""
         now_on = (self.on_it or set()) | {each.person_id for each in fresh}
         # Where the number fits nobody has left it, and the list need not be read.
-        if self.on_it is None or len(now_on) != rolls.size_of(camp):
-            now_on = rolls.people_on(camp)
+        if self.on_it is None or len(now_on) != roll_call.size_of(camp):
+            now_on = roll_call.people_on(camp)
         gone = (self.on_it or now_on) - now_on
         for person_id in gone:
             self.known.pop(person_id, None)
@@ -178,7 +179,7 @@ def _shared_html(camp: Camp, changes: Mapping[UUID, datetime]) -> list[str]:
         for old in [key for key, (until, _) in _shared.items() if until < now]:
             del _shared[old]
         missing = [each for each, at in changes.items() if (camp.id, each, at) not in _shared]
-        rows = rolls.rows_of(camp, missing) if missing else []
+        rows = roll_call.rows_of(camp, missing) if missing else []
         html = {row.person.id: rows_html(camp, [row]) for row in rows}
         for row in rows:
             if row.attendance:

@@ -17,14 +17,13 @@ from sqlalchemy.exc import IntegrityError
 
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, camps, operations, rolls
+from webapp.domain import accounts, camps
 from webapp.domain.accounts import Role
+from webapp.domain.attendance import roll_call
+from webapp.domain.attendance import sync as operations
 from webapp.domain.attendance.fast_path import FastMark
-from webapp.domain.camps import Camp
-from webapp.domain.credentials import Asker
-from webapp.domain.errors import DomainError, InvalidError
-from webapp.domain.models.attendance import State
-from webapp.domain.operations import (
+from webapp.domain.attendance.roll_call import Row
+from webapp.domain.attendance.sync import (
     AddOrder,
     DecidedOtherwise,
     Done,
@@ -32,7 +31,10 @@ from webapp.domain.operations import (
     MarkOrder,
     Order,
 )
-from webapp.domain.rolls import Row
+from webapp.domain.camps import Camp
+from webapp.domain.credentials import Asker
+from webapp.domain.errors import DomainError, InvalidError
+from webapp.domain.models.attendance import State
 from webapp.views import live
 from webapp.views.errors import answer
 from webapp.views.observed import count_marks
@@ -181,7 +183,7 @@ def _as_it_stands(order: Order) -> tuple[Camp | None, Sequence[Row]]:
     if camp is None or person_id is None or accounts.by_id(person_id) is None:
         return camp, []
     db.session.expire_all()
-    return camp, rolls.rows_of(camp, [person_id])
+    return camp, roll_call.rows_of(camp, [person_id])
 
 
 # --- answering -----------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp import clock
 from webapp.database import Instant, Model, db
-from webapp.domain import accounts, camps, cards, rolls
+from webapp.domain import accounts, camps, cards
 from webapp.domain.accounts import LONGEST_NAME, Person
-from webapp.domain.attendance import fast_path, marking
+from webapp.domain.attendance import fast_path, marking, roll_call
 from webapp.domain.attendance.fast_path import FastMark
 from webapp.domain.attendance.marking import Outcome
 from webapp.domain.camps import Camp
@@ -255,7 +255,7 @@ def _add(order: AddOrder) -> Person:
 
 
 def _everyone(order: EveryoneOrder, camp: Camp, by: Person) -> Done:
-    outcomes = rolls.everyone_is_here(camp, by=by, only=set(order.people))
+    outcomes = roll_call.everyone_is_here(camp, by=by, only=set(order.people))
     left = len(set(order.people) - outcomes.keys())
     said = f"{_people(len(outcomes))} marked present."
     if left:
@@ -265,10 +265,10 @@ def _everyone(order: EveryoneOrder, camp: Camp, by: Person) -> Done:
 
 def _close(order: CloseOrder, camp: Camp, by: Person) -> Done:
     if order.action == "close":
-        outcomes = rolls.close(camp, by=by)
+        outcomes = roll_call.close(camp, by=by)
         said = f"The roll call is closed. {_people(len(outcomes))} marked absent."
     else:
-        outcomes = rolls.reopen(camp, by=by)
+        outcomes = roll_call.reopen(camp, by=by)
         said = f"The roll call is open again. {_people(len(outcomes))} expected again."
     return Done(camp, outcomes.keys(), outcomes, said)
 
