@@ -10,9 +10,10 @@ from flask_migrate import upgrade
 from sqlalchemy import select, text
 
 from webapp.database import analyze, db, writing
-from webapp.domain import accounts, calendar, camps, credentials
-from webapp.domain.accounts import Role
+from webapp.domain import calendar, camps
 from webapp.domain.evaluation import bulk
+from webapp.domain.people import accounts, credentials
+from webapp.domain.people.accounts import Role
 
 SECRET = "only-for-benchmarks"
 

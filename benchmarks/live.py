@@ -20,9 +20,9 @@ from benchmarks.figures import Figure, at_most, limit
 from benchmarks.marks import application
 from benchmarks.servers import Postgres, Server, product
 from webapp.database import db, writing
-from webapp.domain import accounts
-from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import marking, timeline
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
 from webapp.views.live import token
 from webapp.views.security import SessionPerson
 

@@ -37,7 +37,7 @@ from benchmarks.rounds import (
 from benchmarks.servers import FOLDER, Postgres, Server, floor, product
 from webapp import create_app
 from webapp.database import db, writing
-from webapp.domain import accounts, credentials
+from webapp.domain.people import accounts, credentials
 
 
 @contextmanager

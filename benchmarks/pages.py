@@ -23,11 +23,12 @@ from benchmarks.figures import Figure, at_most, limit
 from benchmarks.marks import application, prepared
 from benchmarks.servers import ROOT, Postgres
 from webapp.database import db, writing
-from webapp.domain import accounts, camps
-from webapp.domain.accounts import Person
+from webapp.domain import camps
 from webapp.domain.leaderboard import boards, snapshots
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, OVERALL, RECENT, Key, RankBy
 from webapp.domain.models.board import Board
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 from webapp.views.security import SessionPerson
 
 TURNS = 15
@@ -93,7 +94,7 @@ def built_boards(site_id: UUID, year: int) -> dict[str, Board]:
 
 def _token(person: Person) -> str:
     from benchmarks.data import SECRET
-    from webapp.domain import credentials
+    from webapp.domain.people import credentials
 
     return credentials.issue_token(person, SECRET)
 

@@ -23,8 +23,7 @@ from sqlalchemy import Connection, create_engine, event, make_url, select, text
 from benchmarks import data
 from webapp import create_app
 from webapp.database import db, writing
-from webapp.domain import accounts, camps
-from webapp.domain.accounts import Person
+from webapp.domain import camps
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.badges import awards, history, progress
 from webapp.domain.camps import Camp
@@ -32,6 +31,8 @@ from webapp.domain.leaderboard import boards, snapshots
 from webapp.domain.leaderboard.boards import Line
 from webapp.domain.leaderboard.snapshots import OVERALL, Key
 from webapp.domain.models.board import Board
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 
 PARTITIONS = 16
 UNDONE = 5  # marks that are taken back

@@ -18,9 +18,10 @@ from sqlalchemy import make_url, select, text
 from benchmarks import data
 from benchmarks.partitioned import application, mark_there, server
 from webapp.database import db, writing
-from webapp.domain import accounts, camps
-from webapp.domain.accounts import Person
+from webapp.domain import camps
 from webapp.domain.attendance import sync
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 
 TABLES = ("person", "camp", "attendance", "award", "totals", "operation")
 CLIENTS = 16

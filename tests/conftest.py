@@ -24,11 +24,12 @@ from tests import factories
 from tests.entered import Watch
 from webapp import clock, create_app
 from webapp.database import db
-from webapp.domain import audit, credentials
-from webapp.domain.accounts import Person, Role
+from webapp.domain import audit
 from webapp.domain.audit import Actor
 from webapp.domain.leaderboard import snapshots
 from webapp.domain.models.badge import Badge
+from webapp.domain.people import credentials
+from webapp.domain.people.accounts import Person, Role
 from webapp.views.security import SessionPerson
 
 ENGINE = os.environ.get("TEST_ENGINE", "sqlite")

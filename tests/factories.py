@@ -8,8 +8,7 @@ from sqlalchemy import select
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import accounts, calendar, camps, credentials, jobs
-from webapp.domain.accounts import Person, Role
+from webapp.domain import calendar, camps, jobs
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.attendance.roll_call import Row
 from webapp.domain.badges import awards, definitions
@@ -22,6 +21,8 @@ from webapp.domain.leaderboard.snapshots import Key
 from webapp.domain.models.attendance import CampRole
 from webapp.domain.models.badge import Badge
 from webapp.domain.models.board import Board
+from webapp.domain.people import accounts, credentials
+from webapp.domain.people.accounts import Person, Role
 
 PASSWORD = "correct horse"
 _hashed: list[str] = []

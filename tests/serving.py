@@ -22,7 +22,7 @@ from redis import Redis, RedisError
 from werkzeug.serving import make_server
 
 from tests.conftest import skip_or_fail
-from webapp.domain.accounts import Person
+from webapp.domain.people.accounts import Person
 from webapp.views.security import SessionPerson
 
 ROOT = Path(__file__).parent.parent

@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import select
 
 from webapp.database import db
-from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Entry, EntryAward
 from webapp.domain.camps import Camp, Site
 from webapp.domain.models.attendance import Attendance
 from webapp.domain.models.badge import Award, Badge, Revocation
 from webapp.domain.models.totals import Totals
+from webapp.domain.people.accounts import Person
 
 State = dict[str, list[Any]]
 

@@ -15,12 +15,12 @@ DOMAIN = (
     "cells",
     "audit",
     "series",
-    "accounts",
+    "people.accounts",
     "camps",
     "organisation",
-    "cards",
+    "people.cards",
     "jobs",
-    "credentials",
+    "people.credentials",
     "badges.streaks",
     "models.totals",
     "models.board",
@@ -127,7 +127,10 @@ def test_the_domain_never_commits_but_to_let_go_before_hashing_and_for_the_fast_
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr == "commit"
     ]
-    assert [module for module, _ in commits] == ["webapp.domain.attendance.fast_path", "webapp.domain.credentials"]
+    assert [module for module, _ in commits] == [
+        "webapp.domain.attendance.fast_path",
+        "webapp.domain.people.credentials",
+    ]
 
 
 # Ids are ordered by the real time, and the library that counts for the limits counts by it.

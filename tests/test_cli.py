@@ -6,8 +6,8 @@ from click.testing import Result
 from flask import Flask
 
 from tests.conftest import People
-from webapp.domain import credentials
-from webapp.domain.accounts import Role, by_book_no
+from webapp.domain.people import credentials
+from webapp.domain.people.accounts import Role, by_book_no
 
 
 def run(app: Flask, *args: str, typed: str = "") -> Result:

@@ -20,8 +20,8 @@ from tests import factories
 from tests.factories import PASSWORD
 from tests.serving import SECRET, Nginx, Server, cookie_of, gunicorn, nginx, open_stream, redis, seconds, until
 from webapp import clock
-from webapp.domain import credentials
-from webapp.domain.accounts import Person, Role
+from webapp.domain.people import credentials
+from webapp.domain.people.accounts import Person, Role
 
 LOGIN = "/api/v1/auth/login"
 

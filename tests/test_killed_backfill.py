@@ -19,7 +19,6 @@ from tests.factories import weekly
 from tests.serving import ROOT, SECRET, until
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain.accounts import Person, Role
 from webapp.domain.audit import Action, Entry, EntryAward
 from webapp.domain.badges import definitions
 from webapp.domain.evaluation import backfill, bulk, verify
@@ -27,6 +26,7 @@ from webapp.domain.jobs import Job, Status
 from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.badge import Award, Badge
 from webapp.domain.models.totals import Totals
+from webapp.domain.people.accounts import Person, Role
 
 PEOPLE = 300
 KILLS = 5

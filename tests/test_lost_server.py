@@ -15,8 +15,8 @@ from tests.replication import Pair, application, pair_of_servers
 from tests.serving import until
 from webapp import clock, database
 from webapp.database import db
-from webapp.domain.accounts import Person, Role
 from webapp.domain.camps import Camp
+from webapp.domain.people.accounts import Person, Role
 from webapp.views.security import SessionPerson
 
 

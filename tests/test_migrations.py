@@ -17,12 +17,12 @@ from tests.conftest import ENGINE
 from webapp import create_app
 from webapp.database import db, writing
 from webapp.domain import organisation
-from webapp.domain.accounts import Role
 from webapp.domain.attendance import fast_path
 from webapp.domain.badges import definitions, history
 from webapp.domain.badges.definitions import Draft
-from webapp.domain.credentials import Asker
 from webapp.domain.evaluation import backfill, verify
+from webapp.domain.people.accounts import Role
+from webapp.domain.people.credentials import Asker
 
 
 @pytest.fixture

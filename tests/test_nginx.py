@@ -15,8 +15,8 @@ from tests import factories
 from tests.serving import HOST, PATIENCE, ROOT, Nginx, cookie_of, gunicorn, nginx, open_stream, seconds, until
 from webapp import clock
 from webapp.database import writing
-from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import marking
+from webapp.domain.people.accounts import Person, Role
 
 TOKEN = "a-token-of-prometheus"
 

@@ -16,13 +16,13 @@ from tests.conftest import SUNDAY
 from webapp import clock, create_app
 from webapp.database import db, direct_connection, writing
 from webapp.domain import calendar
-from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import fast_path, marking, roll_call
 from webapp.domain.badges import history
 from webapp.domain.camps import Camp
-from webapp.domain.credentials import Asker
 from webapp.domain.evaluation import verify
 from webapp.domain.models.totals import Totals
+from webapp.domain.people.accounts import Person, Role
+from webapp.domain.people.credentials import Asker
 
 SITES = 8
 

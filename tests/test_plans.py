@@ -23,10 +23,10 @@ from tests.views.conftest import HTMX
 from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import camps, trail
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import fast_path, marking
 from webapp.domain.audit import Action, Entry
-from webapp.domain.credentials import Asker
+from webapp.domain.people.accounts import Person
+from webapp.domain.people.credentials import Asker
 from webapp.domain.trail import Wanted
 
 GROWING = {

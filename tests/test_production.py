@@ -19,8 +19,8 @@ from flask import Flask
 from tests import factories
 from tests.serving import PATIENCE, ROOT, SECRET, Server, cookie_of, free_port, gunicorn, open_stream, until
 from webapp import clock
-from webapp.domain import credentials
-from webapp.domain.accounts import Person, Role
+from webapp.domain.people import credentials
+from webapp.domain.people.accounts import Person, Role
 
 TOKEN = "a-token-of-prometheus"
 AS_PROMETHEUS = {"Authorization": f"Bearer {TOKEN}"}

@@ -13,8 +13,8 @@ from tests.factories import PASSWORD
 from tests.serving import gunicorn, open_stream, seconds
 from webapp import clock
 from webapp.database import writing
-from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import marking
+from webapp.domain.people.accounts import Person, Role
 from webapp.views.security import SessionPerson
 
 

@@ -21,11 +21,11 @@ from tests.serving import PATIENCE, ROOT, SECRET, redis, until
 from webapp import clock, create_app, worker
 from webapp.database import db, is_sqlite, writing
 from webapp.domain import import_jobs, jobs, uploads
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import marking
 from webapp.domain.evaluation import verify
 from webapp.domain.jobs import Job, Status
 from webapp.domain.models.attendance import Attendance
+from webapp.domain.people.accounts import Person
 
 KILLS = 10
 # The worker of the command line, but that a batch is small, so that there are many of them.

@@ -19,14 +19,15 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from webapp import logs, worker
 from webapp.database import db, is_sqlite, snapshot, writing
-from webapp.domain import accounts, credentials, demo, exports, history_file, imports
-from webapp.domain.accounts import Role
+from webapp.domain import demo, exports, history_file, imports
 from webapp.domain.badges.awards import of_everybody
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.evaluation import bulk
 from webapp.domain.evaluation import verify as verification
 from webapp.domain.history_file import Problem
 from webapp.domain.leaderboard import snapshots
+from webapp.domain.people import accounts, credentials
+from webapp.domain.people.accounts import Role
 from webapp.environment import one_of
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from tests.conftest import SUNDAY, People, skip_or_fail
 from tests.factories import PASSWORD
 from tests.serving import served
 from webapp import clock
-from webapp.domain.accounts import Person
+from webapp.domain.people.accounts import Person
 
 PATIENCE = 10_000  # milliseconds until a test gives up, on a machine that others use, too
 expect.set_options(timeout=PATIENCE)

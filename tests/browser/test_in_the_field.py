@@ -19,12 +19,12 @@ from tests.factories import attend, row_of, weekly
 from tests.serving import seconds
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts
-from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import marking
 from webapp.domain.attendance.sync import Operation
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import State
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
 from webapp.views import installed
 
 OpenAs = Callable[..., Page]

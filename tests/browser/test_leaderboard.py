@@ -14,7 +14,7 @@ from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp.database import writing
 from webapp.domain import organisation
-from webapp.domain.accounts import Person
+from webapp.domain.people.accounts import Person
 
 OpenAs = Callable[..., Page]
 LONG_NAME = "Venkata Satyanarayana Lakshmi Narasimha Ramachandra Murthy Garu"

@@ -24,12 +24,12 @@ from tests.conftest import People
 from tests.serving import ROOT, ask, free_port
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.attendance.sync import Operation
 from webapp.domain.badges import awards, history
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import Attendance
+from webapp.domain.people.accounts import Person
 
 PATIENCE = 60  # seconds until a wait gives up
 PAST = sum(number % 4 for number in range(60))  # attendances of earlier camps

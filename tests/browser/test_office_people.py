@@ -13,8 +13,8 @@ from tests import factories
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.looks import has_no_faults
 from tests.conftest import People
-from webapp.domain import accounts
-from webapp.domain.accounts import Role
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Role
 
 OpenAs = Callable[..., Page]
 LONG_NAME = "Venkata Satyanarayana Lakshmi Narasimha Ramachandra Murthy Garu"

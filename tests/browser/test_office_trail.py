@@ -15,8 +15,8 @@ from tests.browser.looks import has_no_faults
 from tests.conftest import People
 from tests.factories import PASSWORD, attend
 from webapp.database import writing
-from webapp.domain.accounts import Role
 from webapp.domain.attendance import marking
+from webapp.domain.people.accounts import Role
 
 OpenAs = Callable[..., Page]
 LONG_NAME = "Venkata Satyanarayana Lakshmi Narasimha Ramachandra Murthy Garu"

@@ -13,10 +13,10 @@ from tests.browser.conftest import ARGUMENTS, sign_in
 from tests.conftest import People
 from tests.factories import row_of
 from webapp.database import db, writing
-from webapp.domain import accounts, cards
 from webapp.domain.attendance import marking
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import State
+from webapp.domain.people import accounts, cards
 
 SIZE, FRAMES_PER_SECOND = 480, 10
 Film = Callable[..., Page]

@@ -15,9 +15,9 @@ from tests.factories import attend, weekly
 from tests.serving import seconds
 from webapp.database import writing
 from webapp.domain import calendar
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import marking
 from webapp.domain.camps import Camp
+from webapp.domain.people.accounts import Person
 
 OpenAs = Callable[..., Page]
 LONG_NAME = "Venkata Satyanarayana Lakshmi Narasimha Ramachandra Murthy Garu"

@@ -16,10 +16,10 @@ from sqlalchemy import select
 
 from tests.domain.plain import BADGES
 from webapp.database import db
-from webapp.domain.accounts import Person, fold
 from webapp.domain.camps import Camp, Site
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, RECENT, Key, RankBy
 from webapp.domain.models.attendance import Attendance
+from webapp.domain.people.accounts import Person, fold
 
 Visit = tuple[date, object, UUID, UUID]
 """Date, start, camp and site."""

@@ -11,12 +11,12 @@ from tests import factories
 from tests.conftest import SUNDAY, People
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts
-from webapp.domain.accounts import Person, Role
 from webapp.domain.audit import Action, Entry
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.evaluation import verify
 from webapp.domain.leaderboard import boards
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
 
 BLOCKED = 0.5  # seconds for which somebody who must wait is seen to wait
 

@@ -9,7 +9,6 @@ from tests.factories import attend, backfill, held, weekly
 from webapp import clock, worker
 from webapp.database import db, writing
 from webapp.domain import jobs
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Effect, Entry, EntryAward
 from webapp.domain.badges import definitions
@@ -17,6 +16,7 @@ from webapp.domain.evaluation import backfill as backfills
 from webapp.domain.evaluation import verify
 from webapp.domain.jobs import Status
 from webapp.domain.models.badge import Award
+from webapp.domain.people.accounts import Person
 
 
 @pytest.fixture

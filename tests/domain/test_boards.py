@@ -14,13 +14,14 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend
 from webapp.database import db, writing
-from webapp.domain import accounts, camps
-from webapp.domain.accounts import Person, Role
+from webapp.domain import camps
 from webapp.domain.evaluation import verify
 from webapp.domain.leaderboard import boards
 from webapp.domain.leaderboard.boards import Line
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, OVERALL, RECENT, Key, RankBy
 from webapp.domain.models.board import Board
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
 
 PERIODS = (ALL_TIME, RECENT, 2025, 2026)
 

@@ -4,8 +4,8 @@ import pytest
 
 from tests.conftest import People
 from webapp.database import db, writing
-from webapp.domain import accounts, cards, credentials
 from webapp.domain.errors import InvalidError
+from webapp.domain.people import accounts, cards, credentials
 
 pytestmark = pytest.mark.usefixtures("context")
 SECRET = "only-for-tests-only"

@@ -13,12 +13,13 @@ from tests import factories
 from tests.conftest import ENGINE, SUNDAY, People
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, audit, jobs
-from webapp.domain.accounts import Person, Role
+from webapp.domain import audit, jobs
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.audit import Action, EntryFeed
 from webapp.domain.evaluation import backfill
 from webapp.domain.jobs import JobFeed, Kind, Status
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
 from webapp.infra.changes import Changes, Feed, News
 
 NOTHING = News()

@@ -11,14 +11,14 @@ from tests.factories import attend, held
 from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import calendar
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import fast_path, marking
 from webapp.domain.badges import awards, history, progress
 from webapp.domain.badges.criteria import CRITERIA, MarkContext, asks
 from webapp.domain.camps import Camp, Site
-from webapp.domain.credentials import Asker
 from webapp.domain.evaluation import verify
 from webapp.domain.models.attendance import CampRole
+from webapp.domain.people.accounts import Person
+from webapp.domain.people.credentials import Asker
 
 TODAY = date(2026, 4, 12)
 DAYS = [date(2025, 12, 14), date(2025, 12, 21), date(2025, 12, 28), date(2026, 1, 4), date(2026, 1, 11)]

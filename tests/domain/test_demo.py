@@ -7,13 +7,14 @@ from tests import factories
 from tests.conftest import SUNDAY
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import camps, credentials, demo
-from webapp.domain.accounts import Person, Role, by_book_no
+from webapp.domain import camps, demo
 from webapp.domain.attendance import roll_call
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
 from webapp.domain.leaderboard import boards
 from webapp.domain.models.attendance import State
+from webapp.domain.people import credentials
+from webapp.domain.people.accounts import Person, Role, by_book_no
 
 
 def seed(*, clear: bool = False, erase_real_data: bool = False) -> str:

@@ -17,13 +17,13 @@ from tests.domain.plain import BADGES, PlainCamp
 from webapp import clock
 from webapp.database import db, is_sqlite, writing
 from webapp.domain import camps
-from webapp.domain.accounts import Person, Role
 from webapp.domain.badges import awards, history
 from webapp.domain.camps import Camp, Site, Status
 from webapp.domain.evaluation import bulk, verify
 from webapp.domain.models.attendance import Attendance, CampRole, State, step_in_sql, step_of
 from webapp.domain.models.badge import Award, Badge, BadgeVersion, Revocation
 from webapp.domain.models.totals import Figures, Totals
+from webapp.domain.people.accounts import Person, Role
 
 ZONES = ("Asia/Kolkata", "America/New_York", "Pacific/Kiritimati")
 INSTANTS = (datetime(2026, 4, 12, 6, tzinfo=UTC), datetime(2028, 2, 29, 20, tzinfo=UTC))

@@ -12,16 +12,16 @@ from tests.factories import attend, badge_names, weekly
 from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import calendar
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import fast_path, marking, sync
 from webapp.domain.attendance.fast_path import FastMark
 from webapp.domain.attendance.sync import Operation
 from webapp.domain.audit import Action, Entry
 from webapp.domain.camps import Camp
-from webapp.domain.credentials import Asker
 from webapp.domain.evaluation import verify
 from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.totals import Totals
+from webapp.domain.people.accounts import Person
+from webapp.domain.people.credentials import Asker
 
 pytestmark = pytest.mark.usefixtures("context")
 

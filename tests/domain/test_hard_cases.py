@@ -13,11 +13,11 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, badge_names, weekly
 from webapp.database import db, writing
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import marking
 from webapp.domain.badges import awards, history
 from webapp.domain.camps import Camp
 from webapp.domain.models.badge import Award
+from webapp.domain.people.accounts import Person
 
 Token = Callable[[Person], dict[str, str]]
 

@@ -13,8 +13,7 @@ from tests.conftest import SUNDAY, People
 from tests.domain.plain_boards import PlainBoards, PlainLine
 from tests.factories import attend, weekly
 from webapp.database import db, writing
-from webapp.domain import accounts, calendar
-from webapp.domain.accounts import Person, Role
+from webapp.domain import calendar
 from webapp.domain.attendance import marking
 from webapp.domain.camps import Site
 from webapp.domain.evaluation import verify
@@ -23,6 +22,8 @@ from webapp.domain.leaderboard.boards import Line
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, RECENT, Key
 from webapp.domain.models.attendance import CampRole
 from webapp.domain.models.board import Board
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
 
 
 def plainly(lines: Sequence[Line]) -> list[PlainLine]:

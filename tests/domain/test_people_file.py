@@ -16,12 +16,13 @@ from tests.conftest import People
 from tests.serving import SECRET, until
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import accounts, jobs, people_file
-from webapp.domain.accounts import Person, Role
+from webapp.domain import jobs, people_file
 from webapp.domain.audit import Action, Entry
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.evaluation import verify
 from webapp.domain.jobs import Job, Status, Upload
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
 from webapp.domain.people_file import LARGEST_FILE, preview
 
 PLAIN = "book_no,name,role\n100,Lakshmi N.,volunteer\n101,José,coordinator\n102,राम,\n"

@@ -12,13 +12,13 @@ from tests.domain.plain_boards import PlainBoards
 from tests.factories import attend
 from webapp import clock
 from webapp.database import writing
-from webapp.domain.accounts import Role
 from webapp.domain.camps import Site, first_of_recent
 from webapp.domain.errors import ConflictError
 from webapp.domain.evaluation import verify
 from webapp.domain.leaderboard import boards, snapshots
 from webapp.domain.leaderboard.boards import Line
 from webapp.domain.leaderboard.snapshots import EVERYWHERE, RECENT, Key
+from webapp.domain.people.accounts import Role
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from sqlalchemy import func, select
 from tests import factories
 from webapp import clock
 from webapp.database import db
-from webapp.domain.accounts import Person
 from webapp.domain.evaluation import verify
 from webapp.domain.models.totals import Totals
+from webapp.domain.people.accounts import Person
 
 
 def run(app: Flask, *args: str) -> Result:

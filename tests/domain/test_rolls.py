@@ -6,13 +6,14 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, badge_names, row_of, weekly
 from webapp.database import db, writing
-from webapp.domain import accounts, calendar
-from webapp.domain.accounts import Person
+from webapp.domain import calendar
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.badges import awards
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError
 from webapp.domain.models.attendance import CampRole, State
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 
 pytestmark = pytest.mark.usefixtures("context")
 

@@ -2,9 +2,9 @@ import pytest
 
 from tests import factories
 from webapp.database import db
-from webapp.domain import accounts
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.errors import ConflictError, InvalidError
+from webapp.domain.people import accounts
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,13 @@ from tests.factories import attend, weekly
 from tests.serving import ROOT, SECRET, until
 from webapp import clock, worker
 from webapp.database import db, try_one_at_a_time, writing
-from webapp.domain import accounts, organisation
+from webapp.domain import organisation
 from webapp.domain.evaluation import bulk
 from webapp.domain.leaderboard import boards, snapshots
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, OVERALL, Key, RankBy
 from webapp.domain.models.board import Board, BoardLine
 from webapp.domain.models.totals import Totals
+from webapp.domain.people import accounts
 
 YEAR = Key(EVERYWHERE, 2026)
 LATER = SUNDAY + timedelta(minutes=1)  # nothing that is still on its way was entered before

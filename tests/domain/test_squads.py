@@ -14,10 +14,11 @@ from tests import factories
 from tests.domain import plain
 from webapp import clock
 from webapp.database import db
-from webapp.domain import accounts, camps
+from webapp.domain import camps
 from webapp.domain.leaderboard import boards
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, Key, RankBy
 from webapp.domain.models.board import Board
+from webapp.domain.people import accounts
 
 PAGE = 50
 AFTER_ALL = datetime(2026, 12, 1, tzinfo=UTC)

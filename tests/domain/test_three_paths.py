@@ -21,16 +21,16 @@ from tests.factories import attend
 from webapp import clock
 from webapp.database import db, is_sqlite, writing
 from webapp.domain import calendar
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import fast_path, marking
 from webapp.domain.badges import awards, definitions, history
 from webapp.domain.camps import Camp
-from webapp.domain.credentials import Asker
 from webapp.domain.evaluation import backfill, bulk, verify
 from webapp.domain.jobs import Job
 from webapp.domain.models.attendance import Attendance, State
 from webapp.domain.models.badge import Badge
 from webapp.domain.models.totals import Figures, Totals
+from webapp.domain.people.accounts import Person
+from webapp.domain.people.credentials import Asker
 
 # On SQLite one transaction follows the other from the question on: a fast one cannot be begun and left open.
 FAST_IN_A_SESSION = [True, False] if ENGINE == "postgresql" else [False]

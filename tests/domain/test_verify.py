@@ -16,13 +16,14 @@ from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, calendar
+from webapp.domain import calendar
 from webapp.domain.attendance import marking
 from webapp.domain.badges import awards
 from webapp.domain.camps import Camp, Site
 from webapp.domain.leaderboard import boards
 from webapp.domain.models.badge import Award, Badge
 from webapp.domain.models.totals import Totals
+from webapp.domain.people import accounts
 
 AGREES = "Everything agrees with the attendance."
 # The camp that was cancelled in the life below had completed it.

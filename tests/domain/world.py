@@ -16,17 +16,17 @@ from tests.domain.plain import BADGES, PlainBadge, PlainCamp
 from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import calendar, camps
-from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import fast_path, marking
 from webapp.domain.badges import awards, definitions, history
 from webapp.domain.camps import Camp
-from webapp.domain.credentials import Asker
 from webapp.domain.errors import ConflictError
 from webapp.domain.evaluation import backfill, bulk, verify
 from webapp.domain.jobs import Job
 from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.badge import Award, Badge, BadgeVersion, Revocation
 from webapp.domain.models.totals import Figures, Totals
+from webapp.domain.people.accounts import Person, Role
+from webapp.domain.people.credentials import Asker
 
 A_SUNDAY = datetime(2026, 1, 25, 6, tzinfo=UTC)
 """Four of its weekly camps are of this year, the fifth and all before of the last."""

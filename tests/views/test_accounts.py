@@ -12,8 +12,8 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import PASSWORD
 from webapp.database import db, writing
-from webapp.domain import accounts, credentials
-from webapp.domain.accounts import Person
+from webapp.domain.people import accounts, credentials
+from webapp.domain.people.accounts import Person
 from webapp.views.accounts import WRONG
 
 SignIn = Callable[..., FlaskClient]

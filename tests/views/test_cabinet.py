@@ -10,8 +10,8 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp.database import writing
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import marking
+from webapp.domain.people.accounts import Person
 
 As = Callable[[Person], FlaskClient]
 

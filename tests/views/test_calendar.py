@@ -18,9 +18,9 @@ from tests.views.test_lists import queries_of
 from webapp.database import db, writing
 from webapp.domain import calendar
 from webapp.domain import camps as domain_camps
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import marking
 from webapp.domain.camps import Camp, Site
+from webapp.domain.people.accounts import Person
 
 As = Callable[[Person], FlaskClient]
 TODAY = date(2026, 4, 12)

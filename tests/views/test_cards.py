@@ -12,11 +12,11 @@ from tests.conftest import People
 from tests.factories import row_of
 from tests.views.conftest import HTMX, Camps
 from webapp.database import db, writing
-from webapp.domain import cards
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import marking
 from webapp.domain.errors import InvalidError
 from webapp.domain.models.attendance import State
+from webapp.domain.people import cards
+from webapp.domain.people.accounts import Person
 
 As = Callable[[Person], FlaskClient]
 

@@ -17,13 +17,13 @@ from tests.factories import attend, change, do_jobs, weekly
 from tests.views.conftest import HTMX
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain.accounts import Person
 from webapp.domain.badges import awards, definitions
 from webapp.domain.badges.criteria import CRITERIA
 from webapp.domain.badges.definitions import ARTWORK, Draft
 from webapp.domain.camps import Camp
 from webapp.domain.jobs import Job
 from webapp.domain.models.badge import Badge
+from webapp.domain.people.accounts import Person
 from webapp.views.definitions import PARTS
 
 As = Callable[[Person], FlaskClient]

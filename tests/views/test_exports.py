@@ -12,8 +12,8 @@ from tests import factories
 from tests.conftest import People
 from webapp.database import db
 from webapp.domain import cells, exports
-from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Entry
+from webapp.domain.people.accounts import Person
 
 As = Callable[[Person], FlaskClient]
 WHAT = ("people", "attendance", "standings")

@@ -12,7 +12,7 @@ from tests.conftest import People
 from tests.views.conftest import HTMX, Camps
 from tests.views.test_security import no_database
 from webapp.database import db
-from webapp.domain.accounts import Person
+from webapp.domain.people.accounts import Person
 
 __all__ = ["no_database"]
 

@@ -23,11 +23,12 @@ from tests.conftest import SUNDAY, People
 from tests.serving import PATIENCE, cookie_of, gunicorn, until
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, audit, jobs, uploads
-from webapp.domain.accounts import Person
+from webapp.domain import audit, jobs, uploads
 from webapp.domain.audit import Entry
 from webapp.domain.jobs import Job
 from webapp.domain.models.attendance import Attendance
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 
 BOUNDARY = "a-boundary"
 As = Callable[[Person], FlaskClient]

@@ -13,8 +13,8 @@ from tests import factories
 from tests.conftest import People
 from tests.views.conftest import Camps
 from webapp.database import writing
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import marking
+from webapp.domain.people.accounts import Person
 from webapp.views import presentation
 
 As = Callable[[Person], FlaskClient]

@@ -14,10 +14,10 @@ from tests.factories import attend
 from tests.views.test_lists import queries_of
 from webapp import clock, worker
 from webapp.database import writing
-from webapp.domain.accounts import Person
 from webapp.domain.camps import Site
 from webapp.domain.leaderboard import snapshots
 from webapp.domain.leaderboard.snapshots import Key
+from webapp.domain.people.accounts import Person
 
 As = Callable[[Person], FlaskClient]
 

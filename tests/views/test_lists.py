@@ -10,7 +10,7 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp.database import db
-from webapp.domain.accounts import Person, Role
+from webapp.domain.people.accounts import Person, Role
 
 As = Callable[[Person], FlaskClient]
 

@@ -23,10 +23,10 @@ from tests.serving import served
 from tests.views.conftest import HTMX, Camps
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import marking, timeline
 from webapp.domain.camps import Camp
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 from webapp.infra.changes import Changes
 from webapp.views import live
 from webapp.views.security import SessionPerson

@@ -16,11 +16,12 @@ from tests import factories
 from tests.conftest import People
 from tests.views.conftest import Camps
 from webapp.database import db, writing
-from webapp.domain import accounts, anonymising
-from webapp.domain.accounts import Person, Role
+from webapp.domain import anonymising
 from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Entry
 from webapp.domain.jobs import Job, Upload
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
 
 As = Callable[[Person], FlaskClient]
 OFFICE = "/office/people"

@@ -17,7 +17,7 @@ from tests.conftest import People
 from tests.factories import PASSWORD
 from webapp import logs
 from webapp.database import db
-from webapp.domain.accounts import Person
+from webapp.domain.people.accounts import Person
 
 Lines = Callable[[], list[dict[str, Any]]]
 

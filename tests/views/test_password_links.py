@@ -18,10 +18,10 @@ from tests.conftest import SUNDAY, People
 from tests.factories import PASSWORD
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, credentials
-from webapp.domain.accounts import Person, Role
 from webapp.domain.audit import Action, Entry
-from webapp.domain.credentials import PasswordLink
+from webapp.domain.people import accounts, credentials
+from webapp.domain.people.accounts import Person, Role
+from webapp.domain.people.credentials import PasswordLink
 
 As = Callable[[Person], FlaskClient]
 NEW = "another horse"

@@ -13,10 +13,10 @@ from tests.conftest import People
 from tests.views.conftest import HTMX, Camps
 from webapp.database import writing
 from webapp.domain import calendar
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import marking
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import CampRole, State
+from webapp.domain.people.accounts import Person
 
 As = Callable[[Person], FlaskClient]
 

@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 from tests.conftest import People
 from tests.views.conftest import HTMX, Camps
 from webapp.database import db
-from webapp.domain.accounts import Person, Role
+from webapp.domain.people.accounts import Person, Role
 
 As = Callable[[Person], FlaskClient]
 Token = Callable[[Person], dict[str, str]]

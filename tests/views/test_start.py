@@ -14,10 +14,11 @@ from tests.factories import PASSWORD, attend
 from tests.views.test_trail import words
 from webapp import clock
 from webapp.database import db
-from webapp.domain import accounts, camps, credentials, first_day, organisation, trail
-from webapp.domain.accounts import Person, Role
+from webapp.domain import camps, first_day, organisation, trail
 from webapp.domain.audit import Action
 from webapp.domain.camps import Camp
+from webapp.domain.people import accounts, credentials
+from webapp.domain.people.accounts import Person, Role
 from webapp.domain.trail import Wanted
 
 As = Callable[[Person], FlaskClient]

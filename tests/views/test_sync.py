@@ -19,12 +19,13 @@ from tests.factories import badge_names, row_of
 from tests.views.conftest import HTMX, Camps
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, calendar, cards
-from webapp.domain.accounts import Person
+from webapp.domain import calendar
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.attendance.sync import Operation
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import CampRole, State
+from webapp.domain.people import accounts, cards
+from webapp.domain.people.accounts import Person
 
 As = Callable[[Person], FlaskClient]
 JSON = {"Accept": "application/json"}

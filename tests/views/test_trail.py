@@ -19,14 +19,15 @@ from tests.factories import attend, weekly
 from tests.views.conftest import HTMX, Camps
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, audit, trail
-from webapp.domain.accounts import Person
+from webapp.domain import audit, trail
 from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Consequence, Effect, Entry, EntryAward
 from webapp.domain.badges import awards
 from webapp.domain.camps import Camp
 from webapp.domain.cells import BYTE_ORDER_MARK as BOM
 from webapp.domain.models.badge import Award, Badge, BadgeVersion, Revocation
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 from webapp.domain.trail import Place, Wanted
 
 As = Callable[[Person], FlaskClient]

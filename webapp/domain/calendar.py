@@ -17,7 +17,6 @@ from sqlalchemy.sql.elements import ColumnElement
 from webapp import clock
 from webapp.database import clear, db, one_at_a_time, rows_changed, scratch
 from webapp.domain import audit, camps
-from webapp.domain.accounts import Person
 from webapp.domain.attendance import roll_call
 from webapp.domain.audit import Action, Effect, EntryAward
 from webapp.domain.badges import awards
@@ -27,6 +26,7 @@ from webapp.domain.evaluation import bulk
 from webapp.domain.models.attendance import Attendance, State, is_marked
 from webapp.domain.models.badge import Award
 from webapp.domain.models.totals import Totals
+from webapp.domain.people.accounts import Person
 from webapp.domain.series import MOST_CAMPS
 from webapp.infra.ids import new_id
 

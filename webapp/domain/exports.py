@@ -14,12 +14,12 @@ from sqlalchemy.orm import aliased
 
 from webapp.database import db
 from webapp.domain import camps
-from webapp.domain.accounts import Person
 from webapp.domain.camps import Camp, Site, Status
 from webapp.domain.history_file import STATES
 from webapp.domain.leaderboard import boards
 from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.board import Board
+from webapp.domain.people.accounts import Person
 
 AT_ONCE = 1_000  # rows fetched at a time
 PEOPLE = ("book_no", "name", "role", "active")

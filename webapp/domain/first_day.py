@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import Select, func, select
 
 from webapp.database import db
-from webapp.domain import accounts, audit, organisation
-from webapp.domain.accounts import Person, Role, fold
+from webapp.domain import audit, organisation
 from webapp.domain.audit import Action
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
 from webapp.domain.models.attendance import Attendance, is_marked
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role, fold
 
 MOST_TYPED = 300  # people at a time; more come better by a file
 MOST_TOLD = 20  # problems

@@ -14,7 +14,6 @@ from uuid import UUID
 
 from webapp.database import analyze, db, one_at_a_time
 from webapp.domain import audit, imports, jobs, staging, uploads
-from webapp.domain.accounts import Person
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError
 from webapp.domain.evaluation import bulk
@@ -22,6 +21,7 @@ from webapp.domain.evaluation.bulk import Evaluated
 from webapp.domain.history_file import Form, Place
 from webapp.domain.imports import Report
 from webapp.domain.jobs import UNFINISHED, Job, Kind, Status
+from webapp.domain.people.accounts import Person
 from webapp.domain.uploads import UploadRow
 
 # How many in one transaction: each takes some tenths of a second, for marks at a table wait meanwhile.

@@ -49,7 +49,6 @@ from webapp.database import (
     scratch,
 )
 from webapp.domain import audit, calendar, camps, staging
-from webapp.domain.accounts import Person, Role, fold
 from webapp.domain.attendance.marking import chunks
 from webapp.domain.audit import Action
 from webapp.domain.badges import awards, history
@@ -58,6 +57,7 @@ from webapp.domain.errors import DomainError
 from webapp.domain.evaluation import bulk
 from webapp.domain.history_file import Entry, Problem
 from webapp.domain.models.attendance import Attendance, CampRole, State, is_marked
+from webapp.domain.people.accounts import Person, Role, fold
 from webapp.domain.staging import named_camp, staged
 from webapp.infra.ids import new_id
 

@@ -18,8 +18,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
 from webapp.database import Instant, Model, choice, db
-from webapp.domain.accounts import Person
 from webapp.domain.errors import ConflictError
+from webapp.domain.people.accounts import Person
 from webapp.infra.changes import News
 from webapp.infra.ids import new_id
 

@@ -10,13 +10,14 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from webapp.database import db
-from webapp.domain import accounts, audit, camps
-from webapp.domain.accounts import Person
+from webapp.domain import audit, camps
 from webapp.domain.audit import Action, Entry
 from webapp.domain.badges import awards
 from webapp.domain.camps import Camp, Site
 from webapp.domain.models.attendance import Attendance
 from webapp.domain.models.badge import Award, Badge
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 
 
 def of(person: Person) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp.database import db
 from webapp.domain import camps
-from webapp.domain.accounts import Person
 from webapp.domain.audit import EVERYDAY, RARE, Action, Effect, Entry, EntryAward
 from webapp.domain.badges import awards
 from webapp.domain.camps import Camp
 from webapp.domain.models.badge import Award, Badge, BadgeVersion, Requirement, Revocation
+from webapp.domain.people.accounts import Person
 
 FEW_AWARDS = 6  # of an entry that are read for a list; its own page has all
 

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from webapp import clock
 from webapp.database import Model, copy_rows, db, rows_changed
 from webapp.domain import history_file, jobs
-from webapp.domain.accounts import LONGEST_NAME, Person
 from webapp.domain.camps import LONGEST_LABEL
 from webapp.domain.errors import InvalidError
 from webapp.domain.history_file import Entry, Form, Place, Problem, Reader
 from webapp.domain.jobs import Job, Kind, Status, Upload
+from webapp.domain.people.accounts import LONGEST_NAME, Person
 
 MOST_BYTES = 200 * 1024 * 1024  # some three million rows
 PART = 1024 * 1024  # bytes of a part, before it is compressed

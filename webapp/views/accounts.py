@@ -11,10 +11,11 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired
 
 from webapp.database import writing
-from webapp.domain import accounts, credentials, own_data
-from webapp.domain.accounts import Person, Role
-from webapp.domain.credentials import LinkOver
+from webapp.domain import own_data
 from webapp.domain.errors import InvalidError
+from webapp.domain.people import accounts, credentials
+from webapp.domain.people.accounts import Person, Role
+from webapp.domain.people.credentials import LinkOver
 from webapp.views import rate_limits
 from webapp.views.home import first_place
 from webapp.views.rate_limits import limited

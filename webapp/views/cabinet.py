@@ -13,8 +13,7 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import accounts, camps
-from webapp.domain.accounts import Person, Role
+from webapp.domain import camps
 from webapp.domain.attendance import marking, timeline
 from webapp.domain.attendance.timeline import Day
 from webapp.domain.badges import awards, history
@@ -22,6 +21,8 @@ from webapp.domain.badges.history import History
 from webapp.domain.badges.progress import Progress, next_of, progress_of
 from webapp.domain.errors import InvalidError
 from webapp.domain.models.badge import Award, Requirement
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
 from webapp.views import live, trail
 from webapp.views.security import from_htmx, permits, viewer
 

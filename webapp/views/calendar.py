@@ -15,13 +15,13 @@ from wtforms.validators import DataRequired, ValidationError
 
 from webapp.database import db, writing
 from webapp.domain import calendar, camps
-from webapp.domain.accounts import Role
 from webapp.domain.attendance import roll_call
 from webapp.domain.calendar import Day
 from webapp.domain.camps import USUAL_START, Camp, Site, parse_time
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
 from webapp.domain.history_file import parse_date
 from webapp.domain.models.attendance import State
+from webapp.domain.people.accounts import Role
 from webapp.views.confirming import Question, carried_out
 from webapp.views.paging import page_asked
 from webapp.views.presentation import day as day_words

@@ -6,9 +6,9 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import accounts, cards
-from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import roll_call
+from webapp.domain.people import accounts, cards
+from webapp.domain.people.accounts import Person, Role
 from webapp.views.roll_call.page import MOST_ROWS
 from webapp.views.roll_call.partials import find_camp
 from webapp.views.security import from_htmx, permits, viewer

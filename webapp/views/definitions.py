@@ -14,13 +14,13 @@ from sqlalchemy import select
 from webapp import worker
 from webapp.database import db, writing
 from webapp.domain import camps
-from webapp.domain.accounts import Person, Role
 from webapp.domain.badges import definitions
 from webapp.domain.badges.definitions import ARTWORK, ChangedMeanwhileError, Draft
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.evaluation import backfill as backfills
 from webapp.domain.jobs import Job
 from webapp.domain.models.badge import Badge
+from webapp.domain.people.accounts import Person, Role
 from webapp.views.paging import page_asked
 from webapp.views.security import permits, viewer
 

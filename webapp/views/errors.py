@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from webapp.database import LOST, db
-from webapp.domain.credentials import BusyError
 from webapp.domain.errors import ConflictError, InvalidError
+from webapp.domain.people.credentials import BusyError
 from webapp.views.security import from_htmx, signed_in, to_sign_in, wants_json
 
 log = logging.getLogger(__name__)

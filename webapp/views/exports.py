@@ -7,9 +7,9 @@ from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
 from webapp.domain import audit, cells, exports
-from webapp.domain.accounts import Role
 from webapp.domain.audit import Action
 from webapp.domain.leaderboard.snapshots import OVERALL
+from webapp.domain.people.accounts import Role
 from webapp.views.csv_out import csv_file, streamed
 from webapp.views.leaderboard import open_board
 from webapp.views.security import permits

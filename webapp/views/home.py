@@ -4,7 +4,7 @@ from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.domain import first_day
-from webapp.domain.accounts import Person, Role
+from webapp.domain.people.accounts import Person, Role
 from webapp.views.presentation import menu
 from webapp.views.security import permits, viewer
 

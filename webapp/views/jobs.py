@@ -9,9 +9,9 @@ from sqlalchemy import select
 from webapp import worker
 from webapp.database import db, writing
 from webapp.domain import jobs
-from webapp.domain.accounts import Role
 from webapp.domain.evaluation import backfill
 from webapp.domain.jobs import Job
+from webapp.domain.people.accounts import Role
 from webapp.views.paging import page_asked
 from webapp.views.security import permits
 

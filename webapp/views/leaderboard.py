@@ -14,13 +14,14 @@ from flask_sqlalchemy.pagination import Pagination
 
 from webapp import clock, worker
 from webapp.database import writing
-from webapp.domain import accounts, camps, organisation
-from webapp.domain.accounts import Person, Role
+from webapp.domain import camps, organisation
 from webapp.domain.camps import Site
 from webapp.domain.leaderboard import boards, snapshots
 from webapp.domain.leaderboard.boards import Line
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, RECENT, Key, RankBy
 from webapp.domain.models.board import Board
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
 from webapp.views.presentation import clock_time, day
 from webapp.views.security import permits, viewer
 

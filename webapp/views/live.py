@@ -18,7 +18,7 @@ from flask_login import current_user
 
 from webapp import clock, metrics
 from webapp.database import LOST, db
-from webapp.domain.credentials import person_of
+from webapp.domain.people.credentials import person_of
 from webapp.infra.changes import Changes
 from webapp.views.security import viewer
 

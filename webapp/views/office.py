@@ -6,7 +6,7 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from webapp.domain import camps, first_day, organisation
-from webapp.domain.accounts import Role
+from webapp.domain.people.accounts import Role
 from webapp.domain.trail import entries
 from webapp.views.security import permits
 from webapp.views.trail import lines_of

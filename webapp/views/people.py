@@ -4,8 +4,8 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp.database import db
-from webapp.domain import accounts
-from webapp.domain.accounts import Role
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Role
 from webapp.views.paging import page_asked
 from webapp.views.security import permits
 

@@ -11,12 +11,13 @@ import segno
 from flask import Flask, current_app, url_for
 from markupsafe import Markup
 
-from webapp.domain import cards, organisation
-from webapp.domain.accounts import Person, Role
+from webapp.domain import organisation
 from webapp.domain.badges import criteria
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import CampRole, State
 from webapp.domain.models.badge import Requirement
+from webapp.domain.people import cards
+from webapp.domain.people.accounts import Person, Role
 from webapp.views.security import secret, signed_in
 
 NOBODY = UUID(int=0)  # stands in an address for whoever comes there

@@ -12,8 +12,8 @@ from flask_login import LoginManager, current_user
 from flask_wtf import CSRFProtect
 
 from webapp.domain import audit
-from webapp.domain.accounts import Person, Role
-from webapp.domain.credentials import asker_of, person_of, session_key
+from webapp.domain.people.accounts import Person, Role
+from webapp.domain.people.credentials import asker_of, person_of, session_key
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -9,8 +9,8 @@ from wtforms import Field, SelectField, StringField
 
 from webapp.database import writing
 from webapp.domain import calendar, camps, organisation
-from webapp.domain.accounts import Role
 from webapp.domain.errors import DomainError
+from webapp.domain.people.accounts import Role
 from webapp.views.security import permits
 from webapp.views.seen import changed
 

@@ -12,9 +12,9 @@ from wtforms.validators import DataRequired
 from webapp import clock
 from webapp.database import db, writing
 from webapp.domain import calendar, camps
-from webapp.domain.accounts import Role
 from webapp.domain.camps import Site
 from webapp.domain.errors import DomainError
+from webapp.domain.people.accounts import Role
 from webapp.views.paging import page_asked
 from webapp.views.security import permits
 from webapp.views.seen import changed

@@ -10,12 +10,13 @@ from wtforms import Field, PasswordField, StringField, TextAreaField
 from wtforms.widgets import DateInput, TimeInput
 
 from webapp.database import writing
-from webapp.domain import accounts, calendar, camps, credentials, first_day
+from webapp.domain import calendar, camps, first_day
 from webapp.domain import organisation as organisations
-from webapp.domain.accounts import Person, Role
 from webapp.domain.camps import USUAL_START, Camp
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.history_file import parse_date
+from webapp.domain.people import accounts, credentials
+from webapp.domain.people.accounts import Person, Role
 from webapp.views.presentation import day, plural
 from webapp.views.security import permits
 from webapp.views.settings import OrganisationForm, organisation_form, refuse, save

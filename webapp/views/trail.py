@@ -12,10 +12,11 @@ from flask import Blueprint, Flask, abort, render_template, request, stream_with
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import accounts, audit, camps, cells, organisation, trail
-from webapp.domain.accounts import Person, Role
+from webapp.domain import audit, camps, cells, organisation, trail
 from webapp.domain.audit import Action, Effect, Entry
 from webapp.domain.camps import Camp
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
 from webapp.domain.trail import Named, Place, Story, Wanted
 from webapp.views import trail_words
 from webapp.views.csv_out import csv_file

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 from flask import url_for
 
-from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Effect, Entry, EntryAward
 from webapp.domain.badges.criteria import asks
 from webapp.domain.models.attendance import CampRole
 from webapp.domain.models.badge import Requirement
+from webapp.domain.people.accounts import Person
 from webapp.domain.trail import FEW_AWARDS, Named
 from webapp.views.presentation import day, plural
 

@@ -14,8 +14,8 @@ from tests.conftest import People
 from tests.factories import PASSWORD, attend, weekly
 from tests.views.conftest import Camps
 from webapp.database import db, writing
-from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import marking
+from webapp.domain.people.accounts import Person, Role
 
 Token = Callable[[Person], dict[str, str]]
 BADGE_KEYS = {"name", "description", "earned_at"}

@@ -41,16 +41,16 @@ from sqlalchemy.orm.attributes import set_committed_value
 from webapp import clock
 from webapp.database import db, direct_connection, is_sqlite
 from webapp.domain import audit
-from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance.marking import Outcome, stands_as
 from webapp.domain.audit import Action, Effect
 from webapp.domain.badges.awards import AwardChanges
 from webapp.domain.badges.criteria import CRITERIA, MarkContext
 from webapp.domain.badges.streaks import Step, after
 from webapp.domain.camps import Camp, Site, Status
-from webapp.domain.credentials import Asker
 from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.badge import Badge
+from webapp.domain.people.accounts import Person, Role
+from webapp.domain.people.credentials import Asker
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,7 @@ from sqlalchemy import Date, Uuid, bindparam, select
 
 from webapp import clock
 from webapp.database import db
-from webapp.domain import accounts, audit, camps
-from webapp.domain.accounts import Person
+from webapp.domain import audit, camps
 from webapp.domain.audit import Action
 from webapp.domain.badges import history
 from webapp.domain.badges.awards import AwardChanges
@@ -27,6 +26,8 @@ from webapp.domain.errors import ConflictError
 from webapp.domain.evaluation import person as evaluation
 from webapp.domain.evaluation.person import Change
 from webapp.domain.models.attendance import LONGEST_REASON, Attendance, CampRole, State
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 
 T = TypeVar("T")
 

@@ -13,8 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
 from webapp.database import Instant, Model, db
-from webapp.domain import accounts, audit, camps
-from webapp.domain.accounts import Person
+from webapp.domain import audit, camps
 from webapp.domain.attendance import marking
 from webapp.domain.attendance.marking import Mark, Outcome
 from webapp.domain.audit import Action
@@ -24,6 +23,8 @@ from webapp.domain.badges.history import History
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import Attendance, State, step_of
 from webapp.domain.models.badge import Badge
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 
 
 class Closing(Model):

@@ -19,15 +19,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp import clock
 from webapp.database import Instant, Model, db
-from webapp.domain import accounts, camps, cards
-from webapp.domain.accounts import LONGEST_NAME, Person
+from webapp.domain import camps
 from webapp.domain.attendance import fast_path, marking, roll_call
 from webapp.domain.attendance.fast_path import FastMark
 from webapp.domain.attendance.marking import Outcome
 from webapp.domain.camps import Camp
-from webapp.domain.credentials import Asker
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.models.attendance import LONGEST_REASON, Attendance, CampRole, State
+from webapp.domain.people import accounts, cards
+from webapp.domain.people.accounts import LONGEST_NAME, Person
+from webapp.domain.people.credentials import Asker
 
 MOST_PEOPLE = 5_000  # that one operation may name
 

@@ -16,12 +16,12 @@ from sqlalchemy.orm import contains_eager
 
 from webapp import clock
 from webapp.database import db, insert_rows
-from webapp.domain.accounts import Person
 from webapp.domain.audit import Consequence, Effect
 from webapp.domain.badges.criteria import CRITERIA
 from webapp.domain.badges.history import HeldCamp, History
 from webapp.domain.camps import Camp
 from webapp.domain.models.badge import Award, Badge, BadgeVersion, Requirement, Revocation
+from webapp.domain.people.accounts import Person
 
 
 @dataclass(frozen=True, slots=True)

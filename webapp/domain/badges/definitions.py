@@ -14,11 +14,11 @@ from sqlalchemy.orm import joinedload
 from webapp import clock
 from webapp.database import db, one_at_a_time
 from webapp.domain import audit
-from webapp.domain.accounts import Person
 from webapp.domain.audit import Action
 from webapp.domain.badges.criteria import CRITERIA, Visits
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.models.badge import Award, Badge, BadgeVersion, Requirement
+from webapp.domain.people.accounts import Person
 from webapp.infra.ids import new_id
 
 LONGEST_NAME = 60  # characters

@@ -19,11 +19,11 @@ from sqlalchemy.orm import aliased
 
 from webapp.database import db
 from webapp.domain import camps
-from webapp.domain.accounts import Person
 from webapp.domain.badges.streaks import Step, Streaks, walk
 from webapp.domain.camps import Camp, Status
 from webapp.domain.models.attendance import Attendance, is_marked, step_in_sql
 from webapp.domain.models.totals import Figures
+from webapp.domain.people.accounts import Person
 
 VISIT = Step.VISIT
 

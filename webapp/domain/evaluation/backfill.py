@@ -11,12 +11,12 @@ from sqlalchemy import func, select
 
 from webapp.database import db
 from webapp.domain import audit, jobs, organisation
-from webapp.domain.accounts import Person
 from webapp.domain.audit import Action
 from webapp.domain.evaluation import bulk
 from webapp.domain.evaluation.bulk import Evaluated
 from webapp.domain.jobs import Job, Kind, Status
 from webapp.domain.models.badge import Badge
+from webapp.domain.people.accounts import Person
 from webapp.infra.ids import new_id
 
 BATCH = 1_000  # people

@@ -37,7 +37,6 @@ from sqlalchemy.types import NullType
 from webapp import clock
 from webapp.database import analyze, clear, copy_rows, db, for_many, is_sqlite, scratch
 from webapp.domain import audit, camps
-from webapp.domain.accounts import Person
 from webapp.domain.audit import Action, Effect, EntryAward
 from webapp.domain.badges import awards, history
 from webapp.domain.badges.awards import Due, Offer
@@ -49,6 +48,7 @@ from webapp.domain.evaluation.person import Change
 from webapp.domain.models.attendance import Attendance, is_marked, step_in_sql
 from webapp.domain.models.badge import Award, Badge
 from webapp.domain.models.totals import Figures, Totals
+from webapp.domain.people.accounts import Person
 from webapp.infra.ids import new_id
 
 WORK = "evaluating many people"  # it is done one at a time, with what changes calendars

@@ -12,12 +12,12 @@ from uuid import UUID
 from sqlalchemy import Table, bindparam, select, update
 
 from webapp.database import db, insert_rows
-from webapp.domain import accounts
-from webapp.domain.accounts import Person
 from webapp.domain.badges import awards
 from webapp.domain.badges.awards import AwardChanges
 from webapp.domain.badges.history import History
 from webapp.domain.models.totals import Figures, Totals
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from sqlalchemy import select
 
 from webapp.database import db
 from webapp.domain import camps
-from webapp.domain.accounts import Person
 from webapp.domain.badges import awards
 from webapp.domain.evaluation import bulk
 from webapp.domain.evaluation.bulk import Compared, Evaluated
 from webapp.domain.models.totals import Figures
+from webapp.domain.people.accounts import Person
 
 
 class Verification:

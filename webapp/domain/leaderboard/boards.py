@@ -14,13 +14,14 @@ from uuid import UUID
 from sqlalchemy import Select, extract, select
 
 from webapp.database import db
-from webapp.domain import accounts, camps
-from webapp.domain.accounts import Person
+from webapp.domain import camps
 from webapp.domain.badges import history
 from webapp.domain.camps import Camp
 from webapp.domain.leaderboard.snapshots import Key, counts
 from webapp.domain.models.badge import Award, Badge
 from webapp.domain.models.board import Board, BoardLine
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 
 CHUNK = 500  # lines of an export that are read at a time
 NEIGHBOURS = 3  # lines above and below one's own

@@ -45,14 +45,15 @@ from webapp.database import (
     scratch,
     try_one_at_a_time,
 )
-from webapp.domain import accounts, camps, organisation
-from webapp.domain.accounts import Person
+from webapp.domain import camps, organisation
 from webapp.domain.audit import Entry
 from webapp.domain.camps import Camp, Site
 from webapp.domain.evaluation import bulk
 from webapp.domain.models.badge import Award
 from webapp.domain.models.board import Board, BoardLine, BoardRequest
 from webapp.domain.models.totals import Totals
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 
 EVERYWHERE = UUID(int=0)  # in place of a site: all of them together
 ALL_TIME = 0  # in place of a year

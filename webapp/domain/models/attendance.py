@@ -10,9 +10,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, Model, choice
-from webapp.domain.accounts import Person
 from webapp.domain.badges.streaks import Step
 from webapp.domain.camps import Camp
+from webapp.domain.people.accounts import Person
 
 LONGEST_REASON = 200  # characters
 

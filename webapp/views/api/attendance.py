@@ -6,14 +6,15 @@ from flask import Response, request
 from flask_openapi import APIBlueprint
 
 from webapp.database import writing
-from webapp.domain import accounts, camps
-from webapp.domain.accounts import Person
+from webapp.domain import camps
 from webapp.domain.attendance import fast_path, marking, roll_call
 from webapp.domain.attendance.marking import Outcome
 from webapp.domain.camps import Camp
-from webapp.domain.credentials import Asker
 from webapp.domain.errors import ConflictError
 from webapp.domain.models.attendance import CampRole
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
+from webapp.domain.people.credentials import Asker
 from webapp.views.api.bearer import MARKERS, NOBODY, SECURITY, bearer, errors, permits
 from webapp.views.api.schemas import (
     AttendanceAnswer,

@@ -3,7 +3,7 @@
 from flask import Response
 from flask_openapi import APIBlueprint
 
-from webapp.domain import credentials
+from webapp.domain.people import credentials
 from webapp.views.accounts import PER_ADDRESS, authenticate, failed
 from webapp.views.api.bearer import errors
 from webapp.views.api.schemas import LoginBody, TokenAnswer, send

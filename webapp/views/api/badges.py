@@ -7,10 +7,10 @@ from flask_openapi import APIBlueprint
 
 from webapp import metrics
 from webapp.database import writing
-from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance import marking
 from webapp.domain.badges import awards, history
 from webapp.domain.badges.progress import next_of, progress_of
+from webapp.domain.people.accounts import Person, Role
 from webapp.views.api.bearer import MARKERS, SECURITY, bearer, errors, named_person, permits
 from webapp.views.api.schemas import (
     BadgesAnswer,

@@ -9,9 +9,9 @@ from flask import Response, g, request
 from flask_openapi.request import _validate_request
 from flask_openapi.utils import parse_parameters
 
-from webapp.domain import accounts
-from webapp.domain.accounts import Person, Role
-from webapp.domain.credentials import Asker, asker_of, person_of, session_of_token
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
+from webapp.domain.people.credentials import Asker, asker_of, person_of, session_of_token
 from webapp.views.api.schemas import ErrorAnswer
 from webapp.views.errors import answer
 from webapp.views.security import acts, secret

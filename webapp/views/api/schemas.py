@@ -8,11 +8,11 @@ from uuid import UUID
 from flask import Response, jsonify
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-from webapp.domain.accounts import Person, Role
 from webapp.domain.attendance.fast_path import FastMark
 from webapp.domain.badges.progress import Progress
 from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.badge import Award, Badge
+from webapp.domain.people.accounts import Person, Role
 
 
 def _iso(instant: datetime) -> str:

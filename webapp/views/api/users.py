@@ -5,7 +5,7 @@ from flask_openapi import APIBlueprint
 from sqlalchemy import select
 
 from webapp.database import db
-from webapp.domain.accounts import Person
+from webapp.domain.people.accounts import Person
 from webapp.views.api.bearer import MARKERS, SECURITY, errors, permits
 from webapp.views.api.schemas import UserAnswer, UsersQuery
 

@@ -14,15 +14,16 @@ from flask.typing import ResponseReturnValue, ResponseValue
 
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import accounts, camps
-from webapp.domain.accounts import Person, Role
+from webapp.domain import camps
 from webapp.domain.attendance import roll_call, sync
 from webapp.domain.attendance.roll_call import Row
 from webapp.domain.attendance.sync import Order
 from webapp.domain.camps import Camp
-from webapp.domain.credentials import Asker
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
 from webapp.domain.models.attendance import LONGEST_REASON, Attendance, CampRole, State
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person, Role
+from webapp.domain.people.credentials import Asker
 from webapp.infra.ids import new_id
 from webapp.views import live
 from webapp.views.observed import count_marks

@@ -8,13 +8,14 @@ from uuid import UUID
 
 from flask import abort, current_app
 
-from webapp.domain import accounts, camps
+from webapp.domain import camps
 from webapp.domain.attendance import roll_call
 from webapp.domain.attendance.fast_path import FastMark
 from webapp.domain.attendance.roll_call import Row
 from webapp.domain.attendance.sync import Done
 from webapp.domain.camps import Camp
 from webapp.domain.models.attendance import State
+from webapp.domain.people import accounts
 from webapp.views.presentation import clock_time, day
 
 

@@ -11,11 +11,11 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
-from webapp.domain import cards
-from webapp.domain.accounts import Role
 from webapp.domain.attendance import roll_call
 from webapp.domain.attendance.roll_call import Changed
 from webapp.domain.camps import Camp
+from webapp.domain.people import cards
+from webapp.domain.people.accounts import Role
 from webapp.views import live
 from webapp.views.presentation import card_digest, micros, search_word
 from webapp.views.roll_call.partials import closed_line, find_camp, render, rows_html, swapped

@@ -17,8 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import accounts, camps
-from webapp.domain.accounts import Role
+from webapp.domain import camps
 from webapp.domain.attendance import roll_call
 from webapp.domain.attendance import sync as operations
 from webapp.domain.attendance.fast_path import FastMark
@@ -32,9 +31,11 @@ from webapp.domain.attendance.sync import (
     Order,
 )
 from webapp.domain.camps import Camp
-from webapp.domain.credentials import Asker
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.models.attendance import State
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Role
+from webapp.domain.people.credentials import Asker
 from webapp.views import live
 from webapp.views.errors import answer
 from webapp.views.observed import count_marks

@@ -21,9 +21,9 @@ from sqlalchemy.sql.elements import ColumnElement
 from webapp import clock
 from webapp.database import Instant, Model, db
 from webapp.domain import audit
-from webapp.domain.accounts import Person, by_book_no, end_sessions, hold, must_be_known, read_again
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
+from webapp.domain.people.accounts import Person, by_book_no, end_sessions, hold, must_be_known, read_again
 
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 200  # enough for a sentence; a longer one only costs time to hash

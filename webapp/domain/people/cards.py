@@ -11,10 +11,11 @@ from uuid import UUID
 from itsdangerous import BadSignature, Signer, URLSafeSerializer
 
 from webapp.database import db
-from webapp.domain import accounts, audit
-from webapp.domain.accounts import Person
+from webapp.domain import audit
 from webapp.domain.audit import Action
 from webapp.domain.errors import InvalidError
+from webapp.domain.people import accounts
+from webapp.domain.people.accounts import Person
 
 PREFIX = "CAMP-BADGES:"  # so that a phone without a network can tell ours from a shampoo's
 LONGEST = 200  # characters of a text that is looked at
