@@ -20,9 +20,10 @@ from tests.conftest import SUNDAY, People
 from tests.serving import PATIENCE, ROOT, SECRET, redis, until
 from webapp import clock, create_app, worker
 from webapp.database import db, is_sqlite, writing
-from webapp.domain import import_jobs, jobs, uploads
+from webapp.domain import jobs
 from webapp.domain.attendance import marking
 from webapp.domain.evaluation import verify
+from webapp.domain.import_export import import_jobs, uploads
 from webapp.domain.jobs import Job, Status
 from webapp.domain.models.attendance import Attendance
 from webapp.domain.people.accounts import Person

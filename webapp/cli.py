@@ -19,12 +19,13 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from webapp import logs, worker
 from webapp.database import db, is_sqlite, snapshot, writing
-from webapp.domain import demo, exports, history_file, imports
+from webapp.domain import demo
 from webapp.domain.badges.awards import of_everybody
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.evaluation import bulk
 from webapp.domain.evaluation import verify as verification
-from webapp.domain.history_file import Problem
+from webapp.domain.import_export import exports, history_file, imports
+from webapp.domain.import_export.history_file import Problem
 from webapp.domain.leaderboard import snapshots
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Role

@@ -21,10 +21,11 @@ from flask import Flask, current_app
 from sqlalchemy import Engine
 
 from webapp.database import LOST, db, is_sqlite, only_one, writing
-from webapp.domain import audit, import_jobs, jobs, people_file
+from webapp.domain import audit, jobs
 from webapp.domain.audit import Actor
 from webapp.domain.errors import DomainError
 from webapp.domain.evaluation import backfill
+from webapp.domain.import_export import import_jobs, people_file
 from webapp.domain.jobs import Job, Kind, Status
 from webapp.domain.leaderboard import snapshots
 from webapp.domain.leaderboard.snapshots import Key, RankBy

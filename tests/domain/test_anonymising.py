@@ -15,20 +15,21 @@ from tests import factories
 from tests.conftest import People
 from webapp import clock
 from webapp.database import db, is_sqlite, writing
-from webapp.domain import anonymising, history_file, imports, jobs, people_file
+from webapp.domain import anonymising, jobs
 from webapp.domain.attendance import marking, roll_call, sync
 from webapp.domain.audit import Entry
 from webapp.domain.badges import awards
 from webapp.domain.camps import Camp
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.evaluation import verify
+from webapp.domain.import_export import history_file, imports, people_file
+from webapp.domain.import_export.uploads import UploadProblem, UploadRow
 from webapp.domain.jobs import Job, Kind, Status, Upload
 from webapp.domain.leaderboard import boards
 from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.badge import Revocation
 from webapp.domain.people import accounts, cards, credentials
 from webapp.domain.people.accounts import Person, Role
-from webapp.domain.uploads import UploadProblem, UploadRow
 
 NAME = "Zebadiah Quillfeather"
 EARLIER = "Zeb Quillfeather-Pränk"

@@ -13,11 +13,12 @@ from tests import factories, state
 from tests.conftest import SUNDAY, People
 from webapp import clock
 from webapp.database import db, is_sqlite, writing
-from webapp.domain import calendar, camps, cells, exports, history_file, imports, people_file
+from webapp.domain import calendar, camps, cells
 from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Entry
 from webapp.domain.camps import Camp, Site
 from webapp.domain.evaluation import verify
+from webapp.domain.import_export import exports, history_file, imports, people_file
 from webapp.domain.models.attendance import Attendance, CampRole
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person, Role

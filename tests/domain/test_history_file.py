@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webapp.domain.errors import InvalidError
-from webapp.domain.history_file import Entry, Problem, Reader
+from webapp.domain.import_export.history_file import Entry, Problem, Reader
 from webapp.domain.models.attendance import CampRole, State
 
 HEADER = ("name", "book_no", "camp", "camp_date")

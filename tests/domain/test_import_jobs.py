@@ -12,16 +12,17 @@ from tests.conftest import SUNDAY, People
 from tests.factories import badge_names
 from webapp import clock, worker
 from webapp.database import db, writing
-from webapp.domain import calendar, camps, history_file, import_jobs, imports, jobs, uploads
+from webapp.domain import calendar, camps, jobs
 from webapp.domain.audit import Action, Entry
 from webapp.domain.camps import Camp, Site
 from webapp.domain.errors import ConflictError
 from webapp.domain.evaluation import verify
+from webapp.domain.import_export import history_file, import_jobs, imports, uploads
+from webapp.domain.import_export.uploads import FileRefused, Sieve, UploadProblem, UploadRow
 from webapp.domain.jobs import Job, Status, Upload
 from webapp.domain.models.attendance import Attendance
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person
-from webapp.domain.uploads import FileRefused, Sieve, UploadProblem, UploadRow
 
 HEADER = "book_no,name,site,camp,camp_date,camp_role,attended"
 

@@ -9,11 +9,12 @@ from tests import factories
 from tests.conftest import SUNDAY, People
 from tests.factories import badge_names
 from webapp.database import db, writing
-from webapp.domain import calendar, camps, history_file, imports
+from webapp.domain import calendar, camps
 from webapp.domain.badges import awards, history
 from webapp.domain.camps import Camp, Site
 from webapp.domain.errors import InvalidError
-from webapp.domain.imports import ImportRefused, Report
+from webapp.domain.import_export import history_file, imports
+from webapp.domain.import_export.imports import ImportRefused, Report
 from webapp.domain.models.attendance import Attendance, State
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person

@@ -11,8 +11,9 @@ from flask.testing import FlaskClient
 from tests import factories
 from tests.conftest import People
 from webapp.database import db
-from webapp.domain import cells, exports
+from webapp.domain import cells
 from webapp.domain.audit import Action, Entry
+from webapp.domain.import_export import exports
 from webapp.domain.people.accounts import Person
 
 As = Callable[[Person], FlaskClient]

@@ -23,8 +23,9 @@ from tests.conftest import SUNDAY, People
 from tests.serving import PATIENCE, cookie_of, gunicorn, until
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import audit, jobs, uploads
+from webapp.domain import audit, jobs
 from webapp.domain.audit import Entry
+from webapp.domain.import_export import uploads
 from webapp.domain.jobs import Job
 from webapp.domain.models.attendance import Attendance
 from webapp.domain.people import accounts

@@ -23,13 +23,13 @@ from webapp.domain import audit
 from webapp.domain.attendance.sync import Operation
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError
+from webapp.domain.import_export.uploads import UploadProblem, UploadRow
 from webapp.domain.jobs import LONGEST_PROBLEM, OPEN, Job, Kind, Status, Upload
 from webapp.domain.models.attendance import LONGEST_REASON, Attendance
 from webapp.domain.models.badge import Revocation
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import FormerName, Person, Role
 from webapp.domain.people.credentials import PasswordLink
-from webapp.domain.uploads import UploadProblem, UploadRow
 
 FORMER = "Former volunteer"
 SHORTEST_PART = 2  # letters; one is an initial, and anybody's

@@ -8,7 +8,7 @@ from random import Random
 from sqlalchemy import delete, func, select
 
 from webapp.database import db
-from webapp.domain import calendar, camps, imports, organisation
+from webapp.domain import calendar, camps, organisation
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.attendance.roll_call import Closing
 from webapp.domain.attendance.sync import Operation
@@ -16,7 +16,9 @@ from webapp.domain.audit import Entry as AuditEntry
 from webapp.domain.audit import EntryAward
 from webapp.domain.camps import Camp, Site
 from webapp.domain.errors import ConflictError
-from webapp.domain.history_file import Entry
+from webapp.domain.import_export import imports
+from webapp.domain.import_export.history_file import Entry
+from webapp.domain.import_export.uploads import UploadProblem, UploadRow
 from webapp.domain.jobs import Job, Upload
 from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.badge import Award, Revocation
@@ -25,7 +27,6 @@ from webapp.domain.models.totals import Totals
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
 from webapp.domain.people.credentials import PasswordLink
-from webapp.domain.uploads import UploadProblem, UploadRow
 
 NAME = "Arogya Health Camps"
 WEEKS = 52

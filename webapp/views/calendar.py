@@ -19,7 +19,7 @@ from webapp.domain.attendance import roll_call
 from webapp.domain.calendar import Day
 from webapp.domain.camps import USUAL_START, Camp, Site, parse_time
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
-from webapp.domain.history_file import parse_date
+from webapp.domain.import_export.history_file import parse_date
 from webapp.domain.models.attendance import State
 from webapp.domain.people.accounts import Role
 from webapp.views.confirming import Question, carried_out

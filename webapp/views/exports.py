@@ -6,8 +6,9 @@ from flask import Blueprint, Response, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import audit, cells, exports
+from webapp.domain import audit, cells
 from webapp.domain.audit import Action
+from webapp.domain.import_export import exports
 from webapp.domain.leaderboard.snapshots import OVERALL
 from webapp.domain.people.accounts import Role
 from webapp.views.csv_out import csv_file, streamed

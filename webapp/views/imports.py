@@ -15,11 +15,12 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import camps, cells, import_jobs, jobs, uploads
+from webapp.domain import camps, cells, jobs
 from webapp.domain.errors import InvalidError
+from webapp.domain.import_export import import_jobs, uploads
+from webapp.domain.import_export.uploads import FileRefused, Sieve
 from webapp.domain.jobs import Job, Kind, Status
 from webapp.domain.people.accounts import Role
-from webapp.domain.uploads import FileRefused, Sieve
 from webapp.views import errors
 from webapp.views.csv_out import csv_file, streamed
 from webapp.views.paging import page_asked

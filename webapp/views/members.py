@@ -15,11 +15,12 @@ from wtforms.validators import DataRequired
 
 from webapp import clock, worker
 from webapp.database import writing
-from webapp.domain import anonymising, people_file
+from webapp.domain import anonymising
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
+from webapp.domain.import_export import people_file
+from webapp.domain.import_export.people_file import LARGEST_FILE, Preview
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
-from webapp.domain.people_file import LARGEST_FILE, Preview
 from webapp.views.errors import answer
 from webapp.views.job_words import duration
 from webapp.views.security import permits, secret, viewer

@@ -15,7 +15,7 @@ from webapp.database import writing
 from webapp.domain import calendar, camps
 from webapp.domain.camps import USUAL_START, Camp, Site, Status
 from webapp.domain.errors import DomainError, InvalidError
-from webapp.domain.history_file import parse_date
+from webapp.domain.import_export.history_file import parse_date
 from webapp.domain.people.accounts import Role
 from webapp.domain.series import MOST_CAMPS, MOST_INTERVAL, PLACES, Frequency, Rule
 from webapp.views.calendar import WEEKDAYS, CampForm, camp_form, month_of, reads, site_of

@@ -14,7 +14,7 @@ from webapp.domain import calendar, camps, first_day
 from webapp.domain import organisation as organisations
 from webapp.domain.camps import USUAL_START, Camp
 from webapp.domain.errors import DomainError, InvalidError
-from webapp.domain.history_file import parse_date
+from webapp.domain.import_export.history_file import parse_date
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
 from webapp.views.presentation import day, plural

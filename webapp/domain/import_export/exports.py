@@ -15,7 +15,7 @@ from sqlalchemy.orm import aliased
 from webapp.database import db
 from webapp.domain import camps
 from webapp.domain.camps import Camp, Site, Status
-from webapp.domain.history_file import STATES
+from webapp.domain.import_export.history_file import STATES
 from webapp.domain.leaderboard import boards
 from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.board import Board

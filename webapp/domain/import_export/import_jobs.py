@@ -1,9 +1,9 @@
 """The jobs of an uploaded history: looking it through, and storing it, a batch at a time.
 
-The check reads the file into rows (:mod:`webapp.domain.uploads`), then holds them against the facts. The
+The check reads the file into rows (:mod:`webapp.domain.import_export.uploads`), then holds them against the facts. The
 import first creates the sites and camps, so that nobody is settled on a calendar that lacks some; then it
 settles those whose runs go over dates that are new; then come the rows, whole people at a time, each batch
-as :func:`webapp.domain.imports.store` does it with a whole file.
+as :func:`webapp.domain.import_export.imports.store` does it with a whole file.
 """
 
 import json
@@ -13,16 +13,17 @@ from typing import Any
 from uuid import UUID
 
 from webapp.database import analyze, db, one_at_a_time
-from webapp.domain import audit, imports, jobs, staging, uploads
+from webapp.domain import audit, jobs
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError
 from webapp.domain.evaluation import bulk
 from webapp.domain.evaluation.bulk import Evaluated
-from webapp.domain.history_file import Form, Place
-from webapp.domain.imports import Report
+from webapp.domain.import_export import imports, staging, uploads
+from webapp.domain.import_export.history_file import Form, Place
+from webapp.domain.import_export.imports import Report
+from webapp.domain.import_export.uploads import UploadRow
 from webapp.domain.jobs import UNFINISHED, Job, Kind, Status
 from webapp.domain.people.accounts import Person
-from webapp.domain.uploads import UploadRow
 
 # How many in one transaction: each takes some tenths of a second, for marks at a table wait meanwhile.
 ROWS_READ = 5_000

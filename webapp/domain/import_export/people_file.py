@@ -15,7 +15,7 @@ from webapp.database import db
 from webapp.domain import audit, jobs
 from webapp.domain.audit import Action
 from webapp.domain.errors import ConflictError, InvalidError
-from webapp.domain.history_file import Lines, Place, Problem, form_of, must_be_text, parsed
+from webapp.domain.import_export.history_file import Lines, Place, Problem, form_of, must_be_text, parsed
 from webapp.domain.jobs import Job, Kind, Upload
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person, Role, clean_name, parse_book_no

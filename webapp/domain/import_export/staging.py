@@ -38,9 +38,9 @@ from sqlalchemy.sql.elements import ColumnElement
 from webapp.database import analyze, clear, copy_rows, db, for_many, rows_changed, scratch
 from webapp.domain import camps
 from webapp.domain.camps import Camp, Site, folded
-from webapp.domain.history_file import Entry, Problem
+from webapp.domain.import_export.history_file import Entry, Problem
+from webapp.domain.import_export.uploads import UploadRow
 from webapp.domain.people.accounts import Person
-from webapp.domain.uploads import UploadRow
 
 MANY = 20_000  # staged rows; PostgreSQL compares more of them in larger memory
 

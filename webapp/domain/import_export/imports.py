@@ -7,7 +7,7 @@ keeps the good ones.
 
 :func:`store` does it all in one transaction. Its steps (:func:`refuse_what_cannot_be`,
 :func:`add_places`, :func:`take_in`) are also done one by one by
-:mod:`webapp.domain.import_jobs`, for some people at a time.
+:mod:`webapp.domain.import_export.import_jobs`, for some people at a time.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -48,17 +48,18 @@ from webapp.database import (
     rows_changed,
     scratch,
 )
-from webapp.domain import audit, calendar, camps, staging
+from webapp.domain import audit, calendar, camps
 from webapp.domain.attendance.marking import chunks
 from webapp.domain.audit import Action
 from webapp.domain.badges import awards, history
 from webapp.domain.camps import Camp, Site, Status
 from webapp.domain.errors import DomainError
 from webapp.domain.evaluation import bulk
-from webapp.domain.history_file import Entry, Problem
+from webapp.domain.import_export import staging
+from webapp.domain.import_export.history_file import Entry, Problem
+from webapp.domain.import_export.staging import named_camp, staged
 from webapp.domain.models.attendance import Attendance, CampRole, State, is_marked
 from webapp.domain.people.accounts import Person, Role, fold
-from webapp.domain.staging import named_camp, staged
 from webapp.infra.ids import new_id
 
 named_person = scratch("named_person", Column("person_id", Uuid, primary_key=True))

@@ -1,6 +1,6 @@
 """Reading a history from a CSV file in the contract's format: row by row, whatever the file's size.
 
-Only the file is looked at here; what the database says of its rows is for :mod:`webapp.domain.imports`.
+Only the file is looked at here; what the database says of its rows is for :mod:`webapp.domain.import_export.imports`.
 """
 
 import re
