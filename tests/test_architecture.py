@@ -52,8 +52,8 @@ DOMAIN = (
     "import_export.import_jobs",
     "import_export.exports",
     "import_export.people_file",
-    "anonymising",
-    "own_data",
+    "privacy.erasure",
+    "privacy.data_export",
     "demo",
 )
 PACKAGES = {name.split(".")[0] for name in DOMAIN if "." in name}

@@ -15,7 +15,7 @@ from tests import factories
 from tests.conftest import People
 from webapp import clock
 from webapp.database import db, is_sqlite, writing
-from webapp.domain import anonymising, jobs
+from webapp.domain import jobs
 from webapp.domain.attendance import marking, roll_call, sync
 from webapp.domain.audit import Entry
 from webapp.domain.badges import awards
@@ -30,6 +30,7 @@ from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.badge import Revocation
 from webapp.domain.people import accounts, cards, credentials
 from webapp.domain.people.accounts import Person, Role
+from webapp.domain.privacy import erasure
 
 NAME = "Zebadiah Quillfeather"
 EARLIER = "Zeb Quillfeather-Pränk"
@@ -211,8 +212,8 @@ def test_the_name_is_in_no_table_any_more_and_every_figure_is_as_it_was(
     assert tables_with(WORDS) == {each.partition(".")[0] for each in MAY_HOLD_A_NAME}
     before = figures(who)
     with writing():
-        anonymising.anonymise(who)
-    assert anonymising.overwrite()
+        erasure.anonymise(who)
+    assert erasure.overwrite()
     assert files_with(database_url, WORDS) == []
     assert tables_with(WORDS) == set()
     assert figures(who) == before
@@ -238,13 +239,13 @@ def test_the_name_is_in_no_table_any_more_and_every_figure_is_as_it_was(
 def test_while_somebody_reads_for_long_the_files_stay_as_they_are(
     app: Flask, people: People, context: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(anonymising, "SQLITE_PATIENCE", 0)
+    monkeypatch.setattr(erasure, "SQLITE_PATIENCE", 0)
     with writing():
-        anonymising.anonymise(people.volunteer)
+        erasure.anonymise(people.volunteer)
     with db.engine.connect() as other:
         other.execute(select(Person.name)).first()
-        assert anonymising.overwrite() is not is_sqlite()
-    assert anonymising.overwrite()
+        assert erasure.overwrite() is not is_sqlite()
+    assert erasure.overwrite()
 
 
 def trail(who: Person) -> list[Entry]:
@@ -270,7 +271,7 @@ def test_they_are_on_no_board_and_their_card_link_and_sessions_are_over(
     with writing():
         secret = credentials.make_link(who, by=people.admin)
     with writing():
-        anonymising.anonymise(who)
+        erasure.anonymise(who)
     assert credentials.person_of(session) is None
     with pytest.raises(credentials.LinkOver):
         credentials.person_of_link(secret)
@@ -281,10 +282,10 @@ def test_they_are_on_no_board_and_their_card_link_and_sessions_are_over(
 
 def test_it_is_for_good(app: Flask, people: People, context: None) -> None:
     with writing():
-        anonymising.anonymise(people.volunteer)
+        erasure.anonymise(people.volunteer)
     who = db.session.get_one(Person, people.volunteer.id)
     for verb in (
-        lambda: anonymising.anonymise(who),
+        lambda: erasure.anonymise(who),
         lambda: accounts.reactivate(who),
         lambda: accounts.rename(who, "Asha Rao"),
         lambda: accounts.change_role(who, Role.ADMIN),
@@ -301,7 +302,7 @@ def test_an_import_that_has_their_number_does_not_bring_the_name_back(
 ) -> None:
     who = people.volunteer
     with writing():
-        anonymising.anonymise(who)
+        erasure.anonymise(who)
         file = people_file.preview(f"book_no,name\n{who.book_no},Asha Rao\n950,New One\n".encode())
         assert [each.person.name for each in file.known] == ["Former volunteer"]
         people_file.begin(file, by=people.admin, title="people.csv")
@@ -322,11 +323,11 @@ def test_an_excuse_with_a_part_of_the_name_is_told_and_left(app: Flask, people: 
         marking.excuse(people.other, first, by=people.coordinator, reason="drives asha home")
         marking.excuse(people.other, second, by=people.coordinator, reason="meets Asha Rao")
         marking.excuse(people.coordinator, second, by=people.coordinator, reason="meets Ashas friend")
-    assert [(each.person.name, each.camp_id) for each in anonymising.partly_named(people.volunteer)] == [
+    assert [(each.person.name, each.camp_id) for each in erasure.partly_named(people.volunteer)] == [
         ("Imran Pasha", first.id)
     ]
     with writing():
-        anonymising.anonymise(people.volunteer)
+        erasure.anonymise(people.volunteer)
     db.session.expire_all()
     left = set(db.session.scalars(select(Attendance.reason)))
     assert left == {None, "drives asha home", "meets Former volunteer", "meets Ashas friend"}
@@ -335,7 +336,7 @@ def test_an_excuse_with_a_part_of_the_name_is_told_and_left(app: Flask, people: 
 def test_a_namesake_keeps_their_name(app: Flask, people: People, context: None) -> None:
     namesake = factories.person(people.volunteer.name)
     with writing():
-        anonymising.anonymise(people.volunteer)
+        erasure.anonymise(people.volunteer)
     db.session.expire_all()
     assert db.session.get_one(Person, namesake.id).name == "Asha Rao"
 
@@ -344,12 +345,12 @@ def test_while_a_file_is_read_nobody_is_anonymised(app: Flask, people: People, c
     with writing():
         people_file.begin(people_file.preview(b"book_no,name\n900,Asha Rao\n"), by=people.admin, title="x")
     with pytest.raises(ConflictError, match="is being imported"), writing():
-        anonymising.anonymise(people.volunteer)
+        erasure.anonymise(people.volunteer)
     db.session.expire_all()
     assert db.session.get_one(Person, people.volunteer.id).is_active
     factories.do_jobs()
     with writing():
-        anonymising.anonymise(people.volunteer)
+        erasure.anonymise(people.volunteer)
 
 
 @pytest.mark.parametrize(
@@ -363,4 +364,4 @@ def test_while_a_file_is_read_nobody_is_anonymised(app: Flask, people: People, c
     ],
 )
 def test_a_name_is_found_however_it_is_written(names: set[str], before: str, after: str) -> None:
-    assert anonymising.cleaner(names)(before) == after
+    assert erasure.cleaner(names)(before) == after

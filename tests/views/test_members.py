@@ -16,12 +16,12 @@ from tests import factories
 from tests.conftest import People
 from tests.views.conftest import Camps
 from webapp.database import db, writing
-from webapp.domain import anonymising
 from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Entry
 from webapp.domain.jobs import Job, Upload
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person, Role
+from webapp.domain.privacy import erasure
 
 As = Callable[[Person], FlaskClient]
 OFFICE = "/office/people"
@@ -393,7 +393,7 @@ def test_forgetting_somebody_says_what_it_means_and_asks_for_their_number(
 
 def test_nothing_brings_somebody_back_who_is_forgotten(app: Flask, admin: FlaskClient, people: People) -> None:
     with app.app_context(), writing():
-        anonymising.anonymise(accounts.by_id(people.volunteer.id) or people.volunteer)
+        erasure.anonymise(accounts.by_id(people.volunteer.id) or people.volunteer)
     page = f"{OFFICE}/{people.volunteer.id}"
     for path, data in (
         ("", {"name": "Asha Rao", "role": "volunteer"}),

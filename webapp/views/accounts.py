@@ -11,11 +11,11 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import DataRequired
 
 from webapp.database import writing
-from webapp.domain import own_data
 from webapp.domain.errors import InvalidError
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
 from webapp.domain.people.credentials import LinkOver
+from webapp.domain.privacy import data_export
 from webapp.views import rate_limits
 from webapp.views.home import first_place
 from webapp.views.rate_limits import limited
@@ -147,7 +147,7 @@ def choose_password() -> ResponseReturnValue:
 def data() -> ResponseReturnValue:
     """Everything that is kept of oneself, as a file of JSON."""
     with writing():
-        found = own_data.of(viewer())
+        found = data_export.of(viewer())
     text = json.dumps(found, ensure_ascii=False, indent=2)
     name = f"camp-badges-{viewer().book_no}.json"
     return Response(

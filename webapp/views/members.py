@@ -15,12 +15,12 @@ from wtforms.validators import DataRequired
 
 from webapp import clock, worker
 from webapp.database import writing
-from webapp.domain import anonymising
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
 from webapp.domain.import_export import people_file
 from webapp.domain.import_export.people_file import LARGEST_FILE, Preview
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
+from webapp.domain.privacy import erasure
 from webapp.views.errors import answer
 from webapp.views.job_words import duration
 from webapp.views.security import permits, secret, viewer
@@ -143,16 +143,16 @@ def anonymise(person_id: UUID) -> ResponseReturnValue:
             form.book_no.errors = [f"This is not the book number of {found.name}. Nothing was changed."]
         else:
             with writing():
-                anonymising.anonymise(found)
+                erasure.anonymise(found)
             flash("The name is gone. What they did is counted still.")
-            if not anonymising.overwrite():
+            if not erasure.overwrite():
                 flash(
                     "The database is busy, so that its file may hold the name where nothing is read any more. "
                     "That is overwritten in time, or with the next person who is anonymised.",
                     "refused",
                 )
             return _to(found)
-    partly = anonymising.partly_named(found)
+    partly = erasure.partly_named(found)
     page = render_template("members/anonymise.html", person=found, form=form, partly=partly, most=SHOWN)
     return page, 422 if form.errors else 200
 
