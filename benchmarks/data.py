@@ -10,10 +10,11 @@ from flask_migrate import upgrade
 from sqlalchemy import select, text
 
 from webapp.database import analyze, db, writing
-from webapp.domain import calendar, camps
+from webapp.domain.camps import calendar
 from webapp.domain.evaluation import bulk
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Role
+from webapp.domain.schedule import schedule
 
 SECRET = "only-for-benchmarks"
 
@@ -148,7 +149,7 @@ def fill(app: Flask, shape: Shape) -> None:
         upgrade()
         with writing():
             for number in range(2, shape.sites + 1):
-                camps.add_site(f"Site {number:02}")
+                calendar.add_site(f"Site {number:02}")
             accounts.add_person("Admin", book_no=1, role=Role.ADMIN)
         with writing():
             trusted()
@@ -165,11 +166,11 @@ def bring_up_to_date(app: Flask) -> None:
     """See to it that an organisation filled before has the tables of now, and each of its sites a camp today."""
     with app.app_context():
         upgrade()
-        held = {camp.site_id for camp in camps.camps_of_today()}
-        for site in camps.sites():
+        held = {camp.site_id for camp in calendar.camps_of_today()}
+        for site in calendar.sites():
             if site.id not in held:
                 with writing():
-                    calendar.add_camp(site, "Camp", site.today)
+                    schedule.add_camp(site, "Camp", site.today)
         db.session.remove()
 
 
@@ -279,14 +280,14 @@ def person_ids(app: Flask, number: int) -> list[str]:
         return [str(each) for each in db.session.scalars(query)]
 
 
-def camp_of_today() -> camps.Camp:
+def camp_of_today() -> calendar.Camp:
     """One of today's camps."""
-    return camps.camps_of_today(most=1)[0]
+    return calendar.camps_of_today(most=1)[0]
 
 
 def people_to_mark(number: int) -> list[tuple[UUID, UUID]]:
     """People from all over the ids who are marked nowhere today, each with today's camp of a site they know."""
-    todays = select(camps.Camp.id).where(camps.Camp.id.in_([camp.id for camp in camps.camps_of_today()]))
+    todays = select(calendar.Camp.id).where(calendar.Camp.id.in_([camp.id for camp in calendar.camps_of_today()]))
     rows = db.session.execute(
         text(
             "SELECT DISTINCT ON (person.id) person.id, camp.id FROM (SELECT id FROM person WHERE role = 'volunteer'"

@@ -23,7 +23,7 @@ from benchmarks.figures import Figure, at_most, limit
 from benchmarks.marks import application, prepared
 from benchmarks.servers import ROOT, Postgres
 from webapp.database import db, writing
-from webapp.domain import camps
+from webapp.domain.camps import calendar
 from webapp.domain.leaderboard import boards, snapshots
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, OVERALL, RECENT, Key, RankBy
 from webapp.domain.models.board import Board
@@ -47,8 +47,8 @@ def of_organisation(url: str) -> dict[str, dict[str, float]]:
         admin = accounts.by_book_no(1)
         assert admin
         client: FlaskClient = app.test_client(user=SessionPerson(admin))
-        site = camps.sites_with_camps()[0].id
-        year = camps.default_site().today.year
+        site = calendar.sites_with_camps()[0].id
+        year = calendar.default_site().today.year
         built = built_boards(site, year)
         board = built["all time"]
         of_year, of_site = built["a year"].size, built["a site"].size

@@ -23,10 +23,10 @@ from sqlalchemy import Connection, create_engine, event, make_url, select, text
 from benchmarks import data
 from webapp import create_app
 from webapp.database import db, writing
-from webapp.domain import camps
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.badges import awards, history, progress
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.leaderboard import boards, snapshots
 from webapp.domain.leaderboard.boards import Line
 from webapp.domain.leaderboard.snapshots import OVERALL, Key
@@ -188,9 +188,9 @@ def _built(key: Key) -> Board:
 
 def measure(first: int, marks: int) -> dict[str, Any]:
     """Milliseconds of what people do all day, on the tables as they are now, and what they then show."""
-    site = camps.sites()[0]
+    site = calendar.sites()[0]
     site_id = site.id
-    camp = camps.camps_of_today(Camp.site_id == site_id)[0]
+    camp = calendar.camps_of_today(Camp.site_id == site_id)[0]
     admin = accounts.by_book_no(1)
     assert admin
     camp_id, admin_id = camp.id, admin.id
@@ -225,7 +225,7 @@ def pruning() -> dict[str, list[int]]:
     """How many partitions of attendance each question of some verbs reads."""
     admin = accounts.by_book_no(1)
     person = db.session.scalars(select(Person).where(Person.book_no > 1).order_by(Person.book_no).limit(1)).one()
-    camp = camps.camps_of_today(most=1)[0]
+    camp = calendar.camps_of_today(most=1)[0]
     assert admin
     return {
         "mark": touched("attendance", lambda: mark_there(person.id, camp.id, admin.id)),

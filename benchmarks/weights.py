@@ -18,8 +18,8 @@ from sqlalchemy import make_url, select, text
 from benchmarks import data
 from benchmarks.partitioned import application, mark_there, server
 from webapp.database import db, writing
-from webapp.domain import camps
 from webapp.domain.attendance import sync
+from webapp.domain.camps import calendar
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person
 
@@ -45,7 +45,7 @@ def written(marks: int) -> dict[str, float]:
     admin = accounts.by_book_no(1)
     assert admin
     by_id = admin.id
-    camp_ids = [camp.id for camp in camps.camps_of_today()]
+    camp_ids = [camp.id for camp in calendar.camps_of_today()]
     query = select(Person.id).where(Person.book_no > 1).order_by(Person.id).limit(2 * marks)
     people = list(db.session.scalars(query))
     db.session.remove()
@@ -66,7 +66,7 @@ def operate(number: int) -> None:
     admin = accounts.by_book_no(1)
     assert admin
     by_id = admin.id
-    camp_id = camps.camps_of_today(most=1)[0].id
+    camp_id = calendar.camps_of_today(most=1)[0].id
     query = select(Person.id).where(Person.book_no > 1).order_by(Person.id.desc()).limit(number)
     for person_id in list(db.session.scalars(query)):
         with writing():

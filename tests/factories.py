@@ -8,12 +8,13 @@ from sqlalchemy import select
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import calendar, camps, jobs
+from webapp.domain import jobs
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.attendance.roll_call import Row
 from webapp.domain.badges import awards, definitions
 from webapp.domain.badges.definitions import Draft
-from webapp.domain.camps import Camp, Site
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp, Site
 from webapp.domain.evaluation import backfill as backfills
 from webapp.domain.jobs import Job
 from webapp.domain.leaderboard import snapshots
@@ -23,6 +24,7 @@ from webapp.domain.models.badge import Badge
 from webapp.domain.models.board import Board
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
+from webapp.domain.schedule import schedule
 
 PASSWORD = "correct horse"
 _hashed: list[str] = []
@@ -48,16 +50,16 @@ def with_password(who: Person) -> Person:
     return who
 
 
-def site(name: str, time_zone: str = camps.DEFAULT_TIME_ZONE) -> Site:
+def site(name: str, time_zone: str = calendar.DEFAULT_TIME_ZONE) -> Site:
     with writing():
-        return camps.add_site(name, time_zone)
+        return calendar.add_site(name, time_zone)
 
 
 def camp(weeks_ago: int = 0, name: str = "Camp", at: Site | None = None, *, on: date | None = None) -> Camp:
     """A camp some weeks ago, or in the future where that is negative; or on a date."""
     with writing():
-        at = at or camps.default_site()
-        return calendar.add_camp(at, name, on or at.today - timedelta(weeks=weeks_ago))
+        at = at or calendar.default_site()
+        return schedule.add_camp(at, name, on or at.today - timedelta(weeks=weeks_ago))
 
 
 def weekly(number: int, name: str = "Camp", at: Site | None = None) -> list[Camp]:

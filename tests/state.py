@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from webapp.database import db
 from webapp.domain.audit import Action, Entry, EntryAward
-from webapp.domain.camps import Camp, Site
+from webapp.domain.camps.calendar import Camp, Site
 from webapp.domain.models.attendance import Attendance
 from webapp.domain.models.badge import Award, Badge, Revocation
 from webapp.domain.models.totals import Totals

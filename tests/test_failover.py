@@ -23,7 +23,7 @@ from tests.replication import PATIENCE, Pair, application, pair_of_servers
 from tests.serving import ask, gunicorn, until
 from webapp import clock
 from webapp.database import db
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import Attendance, State
 from webapp.domain.models.badge import Award, Badge
 from webapp.domain.people.accounts import Person, Role

@@ -15,7 +15,7 @@ from tests.replication import Pair, application, pair_of_servers
 from tests.serving import until
 from webapp import clock, database
 from webapp.database import db
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.people.accounts import Person, Role
 from webapp.views.security import SessionPerson
 

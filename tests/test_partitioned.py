@@ -15,14 +15,14 @@ from tests import factories
 from tests.conftest import SUNDAY
 from webapp import clock, create_app
 from webapp.database import db, direct_connection, writing
-from webapp.domain import calendar
 from webapp.domain.attendance import fast_path, marking, roll_call
 from webapp.domain.badges import history
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.evaluation import verify
 from webapp.domain.models.totals import Totals
 from webapp.domain.people.accounts import Person, Role
 from webapp.domain.people.credentials import Asker
+from webapp.domain.schedule import schedule
 
 SITES = 8
 
@@ -73,7 +73,7 @@ def test_every_verb_works_as_it_did(partitioned: Flask) -> None:
     with writing():
         marking.excuse(imran, today, by=admin, reason="ill")
     with writing():
-        calendar.cancel_camp(calendars[1][1])
+        schedule.cancel_camp(calendars[1][1])
     assert [row.state for row in roll_call.roll(today)] == ["excused"]
     visits = sa.select(Person.name, sa.func.sum(Totals.visits)).join(Totals, Totals.person_id == Person.id)
     by_name = visits.group_by(Person.name).order_by(Person.name)

@@ -22,9 +22,10 @@ from tests.factories import attend
 from tests.views.conftest import HTMX
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import camps, trail
+from webapp.domain import trail
 from webapp.domain.attendance import fast_path, marking
 from webapp.domain.audit import Action, Entry
+from webapp.domain.camps import calendar
 from webapp.domain.people.accounts import Person
 from webapp.domain.people.credentials import Asker
 from webapp.domain.trail import Wanted
@@ -116,7 +117,7 @@ def test_a_mark_through_the_api(
 
 def test_a_mark_and_an_undo_at_the_table(app: Flask, as_: As, people: People, grown: Sequence[Person]) -> None:
     with app.app_context():
-        camp = camps.camps_of_today()[0].id
+        camp = calendar.camps_of_today()[0].id
     coordinator = as_(people.coordinator)
     with scans(app) as found:
         for state in ("present", "expected", "excused", "present"):
@@ -159,7 +160,7 @@ def test_a_fast_mark(
     monkeypatch.setattr(fast_path, "_ask", lambda cursor, *args: ask(Explaining(cursor, found), *args))
     monkeypatch.setattr(fast_path, "_write", lambda cursor, *args: write(Explaining(cursor, found), *args))
     with app.app_context():
-        camp_id = camps.camps_of_today()[0].id if names_camp else None
+        camp_id = calendar.camps_of_today()[0].id if names_camp else None
         asker = Asker(people.coordinator.id, people.coordinator.session_no)
         made = fast_path.mark(people.volunteer.id, camp_id, asker)
         assert made
@@ -172,7 +173,7 @@ def test_a_roll_call_reads_nobody_but_who_is_on_it(
 ) -> None:
     """Not even by an index: it was so where SQLite knew nothing of how large the tables are."""
     with app.app_context():
-        camp = camps.camps_of_today()[0]
+        camp = calendar.camps_of_today()[0]
         with writing():
             marking.sign_up(people.volunteer, camp)
     coordinator = as_(people.coordinator)

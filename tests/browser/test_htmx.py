@@ -15,7 +15,7 @@ from tests.browser.test_in_the_field import today as today
 from tests.conftest import People
 from webapp.database import writing
 from webapp.domain.attendance import marking
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import State
 
 OpenAs = Callable[..., Page]

@@ -21,7 +21,7 @@ from webapp import clock
 from webapp.database import db, writing
 from webapp.domain.attendance import marking
 from webapp.domain.attendance.sync import Operation
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import State
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person, Role

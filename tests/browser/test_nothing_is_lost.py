@@ -27,7 +27,7 @@ from webapp.database import db, writing
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.attendance.sync import Operation
 from webapp.domain.badges import awards, history
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import Attendance
 from webapp.domain.people.accounts import Person
 

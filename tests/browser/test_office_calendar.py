@@ -13,9 +13,10 @@ from tests.browser.looks import has_no_faults
 from tests.conftest import SUNDAY, People
 from tests.factories import attend, weekly
 from webapp.database import writing
-from webapp.domain import calendar, camps
 from webapp.domain.attendance import marking
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
+from webapp.domain.schedule import schedule
 
 OpenAs = Callable[..., Page]
 LONG_NAME = "General medicine, eyes, teeth and ears at the Government Higher Primary School of Greater Bommasandra"
@@ -127,12 +128,12 @@ def test_every_screen_of_the_calendar_fits_and_can_be_read(
     """No sideways scrolling, and no accessibility fault that axe knows of."""
     with app.app_context():
         with writing():
-            site = camps.default_site()
+            site = calendar.default_site()
             for number in range(7):
-                calendar.add_camp(site, f"Camp {number}", SUNDAY.date() + timedelta(days=2))
-            calendar.cancel_camp(calendar.add_camp(site, LONG_NAME, SUNDAY.date() - timedelta(days=2)))
+                schedule.add_camp(site, f"Camp {number}", SUNDAY.date() + timedelta(days=2))
+            schedule.cancel_camp(schedule.add_camp(site, LONG_NAME, SUNDAY.date() - timedelta(days=2)))
         cancelled = next(
-            camp for camp in calendar.days(SUNDAY.date() - timedelta(days=2), SUNDAY.date(), most=1).values()
+            camp for camp in schedule.days(SUNDAY.date() - timedelta(days=2), SUNDAY.date(), most=1).values()
         )
         factories.camp(0, LONG_NAME, factories.site(LONG_NAME, "America/Argentina/ComodRivadavia"))
     rule = "name=Camp&camp_date=2026-04-01&start_time=09:00&interval=1&frequency=weeks&count=20"

@@ -14,7 +14,7 @@ from tests.conftest import People
 from tests.factories import row_of
 from webapp.database import db, writing
 from webapp.domain.attendance import marking
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import State
 from webapp.domain.people import accounts, cards
 

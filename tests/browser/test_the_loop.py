@@ -14,10 +14,10 @@ from tests.conftest import People
 from tests.factories import attend, weekly
 from tests.serving import seconds
 from webapp.database import writing
-from webapp.domain import calendar
 from webapp.domain.attendance import marking
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.people.accounts import Person
+from webapp.domain.schedule import schedule
 
 OpenAs = Callable[..., Page]
 LONG_NAME = "Venkata Satyanarayana Lakshmi Narasimha Ramachandra Murthy Garu"
@@ -210,7 +210,7 @@ def test_a_refusal_is_shown_on_the_row(app: Flask, open_as: OpenAs, people: Peop
     expect(page.locator("#roll-call[data-ready]")).to_be_attached()
     page.context.set_offline(True)  # else the row is drawn anew before it can be pressed
     with app.app_context(), writing():
-        calendar.cancel_camp(today)
+        schedule.cancel_camp(today)
     page.get_by_role("button", name="Mark Asha Rao present").click()
     page.context.set_offline(False)
     expect(row(page, people.volunteer)).to_contain_text("was cancelled", timeout=20_000)

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from tests.domain.plain import BADGES
 from webapp.database import db
-from webapp.domain.camps import Camp, Site
+from webapp.domain.camps.calendar import Camp, Site
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, RECENT, Key, RankBy
 from webapp.domain.models.attendance import Attendance
 from webapp.domain.people.accounts import Person, fold

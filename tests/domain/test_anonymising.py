@@ -19,7 +19,7 @@ from webapp.domain import jobs
 from webapp.domain.attendance import marking, roll_call, sync
 from webapp.domain.audit import Entry
 from webapp.domain.badges import awards
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.evaluation import verify
 from webapp.domain.import_export import history_file, imports, people_file

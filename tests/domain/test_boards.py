@@ -14,7 +14,7 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend
 from webapp.database import db, writing
-from webapp.domain import camps
+from webapp.domain.camps import calendar
 from webapp.domain.evaluation import verify
 from webapp.domain.leaderboard import boards
 from webapp.domain.leaderboard.boards import Line
@@ -29,7 +29,7 @@ PERIODS = (ALL_TIME, RECENT, 2025, 2026)
 @pytest.fixture
 def board(people: People) -> list[Person]:
     """Six listed people at two sites over two years; figures that put each rank_by in another order."""
-    main = camps.default_site()
+    main = calendar.default_site()
     south = factories.site("South")
     old = [factories.camp(at=main, on=date(2025, 6, 1) + timedelta(weeks=number)) for number in range(6)]
     new = [factories.camp(at=south, on=date(2026, 2, 1) + timedelta(weeks=number)) for number in range(4)]
@@ -96,7 +96,7 @@ ORDERS: list[tuple[str, int, RankBy, list[tuple[int, str, int]]]] = [
 @pytest.mark.usefixtures("board")
 @pytest.mark.parametrize(("site", "period", "rank_by", "expected"), ORDERS)
 def test_orders(site: str, period: int, rank_by: RankBy, expected: list[tuple[int, str, int]]) -> None:
-    key = Key({each.name: each.id for each in camps.sites()}[site] if site else EVERYWHERE, period, rank_by)
+    key = Key({each.name: each.id for each in calendar.sites()}[site] if site else EVERYWHERE, period, rank_by)
     assert shown(key) == expected
     board = factories.board(key)
     assert board.size == len(expected)
@@ -161,7 +161,7 @@ def test_who_is_on_no_leaderboard_is_nowhere(
     app: Flask, board: list[Person], off: dict[str, object], back: dict[str, object]
 ) -> None:
     gone = board[1]
-    sites = EVERYWHERE, *(each.id for each in camps.sites())
+    sites = EVERYWHERE, *(each.id for each in calendar.sites())
     keys = [Key(*each) for each in product(sites, PERIODS, RankBy)]
 
     def everything() -> list[object]:
@@ -206,7 +206,7 @@ def test_a_mark_of_somebody_who_opted_out_counts_when_they_are_back(board: list[
     change(people.other.id, opted_out=True)
     attend(
         db.session.get_one(Person, people.other.id),
-        [factories.camp(name="Today", at=camps.default_site())],
+        [factories.camp(name="Today", at=calendar.default_site())],
         people.coordinator,
     )
     assert [name for _, name, _ in shown(OVERALL)] == ["Asha", "Charu", "Bala", "Deepa", "Esther"]

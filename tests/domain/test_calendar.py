@@ -13,16 +13,17 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, badge_names, weekly
 from webapp import clock
 from webapp.database import db, trying, writing
-from webapp.domain import calendar, camps
 from webapp.domain.attendance import marking, roll_call, timeline
 from webapp.domain.audit import Action, Effect, Entry, EntryAward
 from webapp.domain.badges import history
-from webapp.domain.calendar import Effects, Gain
-from webapp.domain.camps import Camp, Site, Status
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp, Site, Status
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.evaluation import bulk, verify
 from webapp.domain.models.attendance import Attendance, State
 from webapp.domain.models.badge import Award
+from webapp.domain.schedule import schedule
+from webapp.domain.schedule.schedule import Effects, Gain
 
 TODAY = date(2026, 4, 12)
 NINE = time(9, 0)
@@ -31,7 +32,7 @@ NINE = time(9, 0)
 def weighed(camp: Camp, change: Callable[[UUID], object]) -> Effects:
     """What a change would do, tried."""
     with trying():
-        return calendar.weigh(camp.site, camp.camp_date, change)
+        return schedule.weigh(camp.site, camp.camp_date, change)
     raise AssertionError
 
 
@@ -55,14 +56,14 @@ def gap(people: People) -> list[Camp]:
 
 
 def test_what_a_cancellation_changes_is_known_before_and_nothing_is_changed(people: People, gap: list[Camp]) -> None:
-    effects = weighed(gap[2], lambda entry_id: calendar.cancel_camp(gap[2], entry_id=entry_id))
+    effects = weighed(gap[2], lambda entry_id: schedule.cancel_camp(gap[2], entry_id=entry_id))
     names = ["Asha Rao", "Imran Pasha", "Ravi Gowda"]
     assert effects == Effects([Gain("On a Roll", Effect.NEW, 3, names)], longer_runs=3)
     assert not gap[2].is_cancelled
     assert "On a Roll" not in badge_names(people.volunteer)
     assert entries(Action.CAMP_CANCELLED) == []
     with writing():
-        again = calendar.weigh(gap[2].site, gap[2].camp_date, lambda each: calendar.cancel_camp(gap[2], entry_id=each))
+        again = schedule.weigh(gap[2].site, gap[2].camp_date, lambda each: schedule.cancel_camp(gap[2], entry_id=each))
     assert again.digest == effects.digest
     assert "On a Roll" in badge_names(people.volunteer)
     followed = db.session.scalars(select(EntryAward)).all()
@@ -74,12 +75,12 @@ def test_what_a_cancellation_changes_is_known_before_and_nothing_is_changed(peop
 def test_the_camps_of_the_marked_count_no_more_and_badges_stay(people: People) -> None:
     made = weekly(3)
     attend(people.volunteer, made, people.admin)
-    effects = weighed(made[1], lambda entry_id: calendar.cancel_camp(made[1], entry_id=entry_id))
+    effects = weighed(made[1], lambda entry_id: schedule.cancel_camp(made[1], entry_id=entry_id))
     assert effects == Effects([], fewer_visits=1, shorter_runs=1)
     with writing():
-        calendar.cancel_camp(made[1])
+        schedule.cancel_camp(made[1])
     assert "On a Roll" in badge_names(people.volunteer)
-    back = weighed(made[1], lambda entry_id: calendar.reinstate_camp(made[1], entry_id=entry_id))
+    back = weighed(made[1], lambda entry_id: schedule.reinstate_camp(made[1], entry_id=entry_id))
     assert back == Effects([], more_visits=1, longer_runs=1)
     assert agrees()
 
@@ -94,7 +95,7 @@ def test_a_badge_that_was_taken_comes_back_with_a_cancellation(people: People) -
     with writing():
         marking.mark_present(people.volunteer, made[3], by=people.admin)
     assert "On a Roll" not in badge_names(people.volunteer)
-    effects = weighed(made[1], lambda entry_id: calendar.cancel_camp(made[1], entry_id=entry_id))
+    effects = weighed(made[1], lambda entry_id: schedule.cancel_camp(made[1], entry_id=entry_id))
     assert effects.gains == [Gain("On a Roll", Effect.RETURNED, 1, ["Asha Rao"])]
 
 
@@ -102,15 +103,15 @@ def test_ten_are_named_and_all_are_counted(people: People) -> None:
     made = weekly(4)
     for number in range(12):
         attend(factories.person(f"Person {number:02}"), [made[0], made[1], made[3]], people.admin)
-    (gain,) = weighed(made[2], lambda entry_id: calendar.cancel_camp(made[2], entry_id=entry_id)).gains
+    (gain,) = weighed(made[2], lambda entry_id: schedule.cancel_camp(made[2], entry_id=entry_id)).gains
     assert gain.people == 12
     assert gain.names == [f"Person {number:02}" for number in range(10)]
 
 
 def test_who_is_marked_meanwhile_makes_another_effect(people: People, gap: list[Camp]) -> None:
-    before = weighed(gap[2], lambda entry_id: calendar.cancel_camp(gap[2], entry_id=entry_id))
+    before = weighed(gap[2], lambda entry_id: schedule.cancel_camp(gap[2], entry_id=entry_id))
     attend(people.admin, [gap[0], gap[1], gap[3]], people.admin)
-    after = weighed(gap[2], lambda entry_id: calendar.cancel_camp(gap[2], entry_id=entry_id))
+    after = weighed(gap[2], lambda entry_id: schedule.cancel_camp(gap[2], entry_id=entry_id))
     assert before.digest != after.digest
 
 
@@ -119,11 +120,11 @@ def test_a_forgotten_camp_shortens_runs_and_takes_no_badge(people: People) -> No
     attend(people.volunteer, made, people.admin)
     site, day = made[0].site, made[0].camp_date + timedelta(days=1)
     with trying():
-        effects = calendar.weigh(site, day, lambda each: calendar.add_camp(site, "Forgotten", day, entry_id=each))
+        effects = schedule.weigh(site, day, lambda each: schedule.add_camp(site, "Forgotten", day, entry_id=each))
     assert effects == Effects([], shorter_runs=1)
     assert db.session.scalar(select(func.count()).select_from(Camp)) == 3
     with writing():
-        calendar.add_camp(site, "Forgotten", day)
+        schedule.add_camp(site, "Forgotten", day)
     assert "On a Roll" in badge_names(people.volunteer)
     assert agrees()
 
@@ -134,7 +135,7 @@ def test_what_is_to_come_changes_nothing_but_is_told(people: People) -> None:
         marking.sign_up(people.volunteer, coming)
     before = timeline.stamp_of(people.volunteer.id)
     with clock.stopped_at(SUNDAY + timedelta(minutes=1)), writing():
-        assert calendar.weigh(coming.site, coming.camp_date, lambda _: calendar.cancel_camp(coming)) == Effects()
+        assert schedule.weigh(coming.site, coming.camp_date, lambda _: schedule.cancel_camp(coming)) == Effects()
     assert timeline.stamp_of(people.volunteer.id) != before  # so that their open page is drawn anew
     assert timeline.coming_days(people.volunteer.id, TODAY) == []
 
@@ -147,7 +148,7 @@ def test_a_series_evaluates_once_and_leaves_out_what_is_there(people: People, mo
     attend(people.volunteer, made, people.admin)
     announced = factories.camp(-1)
     with writing():
-        calendar.cancel_camp(announced)
+        schedule.cancel_camp(announced)
     evaluated = []
     evaluate = bulk.evaluate
 
@@ -158,7 +159,7 @@ def test_a_series_evaluates_once_and_leaves_out_what_is_there(people: People, mo
     monkeypatch.setattr(bulk, "evaluate", counted)
     wanted = [TODAY + timedelta(days=number) for number in (-10, -7, -4, 0, 1, 7, 8)]
     with writing():
-        added = calendar.add_series(made[0].site, " Camp ", wanted, time(16, 30))
+        added = schedule.add_series(made[0].site, " Camp ", wanted, time(16, 30))
     assert [camp.camp_date for camp in added] == [TODAY + timedelta(days=number) for number in (-10, -4, 1, 8)]
     assert {camp.start_time for camp in added} == {time(16, 30)}
     assert len(evaluated) == 1
@@ -167,15 +168,15 @@ def test_a_series_evaluates_once_and_leaves_out_what_is_there(people: People, mo
     assert history.of_person(people.volunteer.id).longest_streak == 1
     assert "On a Roll" in badge_names(people.volunteer)
     with writing():
-        assert calendar.add_series(made[0].site, "Camp", wanted, time(16, 30)) == []
+        assert schedule.add_series(made[0].site, "Camp", wanted, time(16, 30)) == []
     assert agrees()
 
 
 def test_a_series_keeps_its_local_time_through_daylight_saving() -> None:
     site = factories.site("Harlem", "America/New_York")
     with writing():
-        winter, summer = calendar.add_series(site, "Clinic", [date(2026, 3, 7), date(2026, 3, 8)])
-        missing_hour = calendar.add_camp(site, "At night", date(2026, 3, 8), time(2, 30))
+        winter, summer = schedule.add_series(site, "Clinic", [date(2026, 3, 7), date(2026, 3, 8)])
+        missing_hour = schedule.add_camp(site, "At night", date(2026, 3, 8), time(2, 30))
     assert winter.starts_at == datetime(2026, 3, 7, 14, 0, tzinfo=UTC)
     assert summer.starts_at == datetime(2026, 3, 8, 13, 0, tzinfo=UTC)
     assert missing_hour.starts_at == datetime(2026, 3, 8, 7, 30, tzinfo=UTC)
@@ -183,17 +184,17 @@ def test_a_series_keeps_its_local_time_through_daylight_saving() -> None:
 
 def test_each_site_has_a_today_of_its_own(people: People) -> None:
     """At 23:00 UTC it is Sunday in New York and Monday in Kolkata."""
-    kolkata, harlem = camps.default_site(), factories.site("Harlem", "America/New_York")
+    kolkata, harlem = calendar.default_site(), factories.site("Harlem", "America/New_York")
     monday = TODAY + timedelta(days=1)
     with clock.stopped_at(datetime(2026, 4, 12, 23, 0, tzinfo=UTC)):
         with writing():
-            here, there = (calendar.add_camp(site, "Camp", monday) for site in (kolkata, harlem))
+            here, there = (schedule.add_camp(site, "Camp", monday) for site in (kolkata, harlem))
         assert (here.is_today, there.is_held) == (True, False)
         attend(people.volunteer, [here], people.admin)
         with pytest.raises(ConflictError, match="has not been held yet"):
             attend(people.volunteer, [there], people.admin)
         with writing():
-            effects = calendar.weigh(harlem, monday, lambda each: calendar.cancel_camp(there, entry_id=each))
+            effects = schedule.weigh(harlem, monday, lambda each: schedule.cancel_camp(there, entry_id=each))
         assert effects == Effects()
         assert badge_names(people.volunteer) == ["First Step"]
 
@@ -209,7 +210,7 @@ def test_each_site_has_a_today_of_its_own(people: People) -> None:
 )
 def test_a_series_that_cannot_be(dates: list[date], name: str, said: str) -> None:
     with pytest.raises(InvalidError, match=said), writing():
-        calendar.add_series(camps.default_site(), name, dates)
+        schedule.add_series(calendar.default_site(), name, dates)
     assert db.session.scalar(select(func.count()).select_from(Camp)) == 0
 
 
@@ -219,7 +220,7 @@ def test_a_series_that_cannot_be(dates: list[date], name: str, said: str) -> Non
 def change(camp: Camp, **facts: object) -> dict[str, dict[str, object]]:
     wanted = {"name": camp.name, "camp_date": camp.camp_date, "start_time": camp.start_time} | facts
     with writing():
-        return calendar.change_camp(camp, **wanted)  # type: ignore[arg-type]
+        return schedule.change_camp(camp, **wanted)  # type: ignore[arg-type]
 
 
 def test_a_move_takes_the_sign_ups_along(people: People) -> None:
@@ -248,7 +249,7 @@ def test_a_move_takes_the_sign_ups_along(people: People) -> None:
 def test_a_move_changes_runs_on_both_dates(people: People, gap: list[Camp]) -> None:
     """Moved out from between the visits it breaks no run any more, moved back it does."""
     later = TODAY + timedelta(days=1)
-    effects = weighed(gap[2], lambda each: calendar.change_camp(gap[2], "Camp", later, NINE, entry_id=each))
+    effects = weighed(gap[2], lambda each: schedule.change_camp(gap[2], "Camp", later, NINE, entry_id=each))
     assert [(gain.badge, gain.people) for gain in effects.gains] == [("On a Roll", 3)]
     original = gap[2].camp_date
     change(gap[2], camp_date=later)
@@ -295,7 +296,7 @@ def test_two_camps_of_one_name_on_one_day_are_refused_in_words(people: People) -
         change(second, name="camp")
     assert second.name == "Other"
     with writing():
-        calendar.cancel_camp(first)
+        schedule.cancel_camp(first)
     with pytest.raises(ConflictError, match="already, cancelled; reinstate that one"):
         factories.camp(0, "CAMP")
     north = factories.site("North")
@@ -313,11 +314,11 @@ def test_nothing_changed_is_nothing_noted(people: People) -> None:
 
 def test_a_site_is_added_and_changed_on_the_record() -> None:
     with writing():
-        site = calendar.add_site(" North  hall ", "America/New_York")
+        site = schedule.add_site(" North  hall ", "America/New_York")
     with writing():
-        calendar.change_site(site, "Harlem", "America/New_York")
+        schedule.change_site(site, "Harlem", "America/New_York")
     with writing():
-        calendar.change_site(site, "Harlem", "America/New_York")
+        schedule.change_site(site, "Harlem", "America/New_York")
     assert (site.name, site.today) == ("Harlem", TODAY)
     (added,), (changed,) = entries(Action.SITE_ADDED), entries(Action.SITE_CHANGED)
     assert added.facts == {"site_id": str(site.id), "name": "North hall", "time_zone": "America/New_York"}
@@ -333,34 +334,34 @@ def test_a_site_is_added_and_changed_on_the_record() -> None:
 )
 def test_a_time_zone_that_is_none_is_refused(zone: str) -> None:
     with pytest.raises(InvalidError, match="is not a time zone such as Asia/Kolkata"), writing():
-        calendar.add_site("North", zone)
+        schedule.add_site("North", zone)
 
 
 @pytest.mark.parametrize("name", ["École", "école", " ÉCOLE "])
 def test_the_name_of_another_site_is_refused_in_whatever_capitals(name: str) -> None:
     site = factories.site("École")
     with pytest.raises(ConflictError, match="There is a place called École already"), writing():
-        calendar.add_site(name, "Asia/Kolkata")
+        schedule.add_site(name, "Asia/Kolkata")
     with pytest.raises(ConflictError, match="There is a place called École already"), writing():
-        calendar.change_site(camps.default_site(), name, "Asia/Kolkata")
-    assert [each.name for each in camps.sites()] == ["Main site", "École"]
+        schedule.change_site(calendar.default_site(), name, "Asia/Kolkata")
+    assert [each.name for each in calendar.sites()] == ["Main site", "École"]
     with writing():
-        calendar.change_site(site, name, "Asia/Kolkata")
+        schedule.change_site(site, name, "Asia/Kolkata")
     assert site.name == name.strip()
 
 
 def test_a_time_zone_is_not_changed_under_the_marks_of_today(people: People) -> None:
     """At 20:00 UTC it is Monday in Kolkata, and still Sunday in New York."""
-    site = camps.default_site()
+    site = calendar.default_site()
     with clock.stopped_at(datetime(2026, 4, 12, 20, 0, tzinfo=UTC)):
         today = factories.camp(0)
         attend(people.volunteer, [today], people.admin)
         with pytest.raises(ConflictError, match="it is not yet 2026-04-13"), writing():
-            calendar.change_site(site, site.name, "America/New_York")
+            schedule.change_site(site, site.name, "America/New_York")
         db.session.refresh(site)
         assert site.time_zone == "Asia/Kolkata"
         with writing():
-            calendar.change_site(site, site.name, "Asia/Tokyo")
+            schedule.change_site(site, site.name, "Asia/Tokyo")
         assert agrees()
 
 
@@ -370,20 +371,20 @@ def test_a_time_zone_in_which_it_is_tomorrow_already_holds_more_camps(people: Pe
         tomorrow = factories.camp(-1, "Camp", site, on=TODAY + timedelta(days=1))
         assert not tomorrow.is_held
         with writing():
-            calendar.change_site(site, "Harlem", "Asia/Kolkata")
+            schedule.change_site(site, "Harlem", "Asia/Kolkata")
         assert tomorrow.is_held
         assert agrees()
 
 
 def test_the_first_site_is_no_choice_while_it_is_unused() -> None:
-    first = camps.default_site()
-    assert [site.name for site in camps.places()] == ["Main site"]
+    first = calendar.default_site()
+    assert [site.name for site in calendar.places()] == ["Main site"]
     north = factories.site("North")
-    assert [site.name for site in camps.places()] == ["North"]
+    assert [site.name for site in calendar.places()] == ["North"]
     factories.camp(0, at=north)
-    assert [site.name for site in camps.places()] == ["North"]
+    assert [site.name for site in calendar.places()] == ["North"]
     factories.camp(0, at=first)
-    assert [site.name for site in camps.places()] == ["Main site", "North"]
+    assert [site.name for site in calendar.places()] == ["Main site", "North"]
 
 
 # --- how it is read ------------------------------------------------------------------------------
@@ -392,11 +393,11 @@ def test_the_first_site_is_no_choice_while_it_is_unused() -> None:
 def test_a_day_shows_its_first_camps_and_counts_all(people: People) -> None:
     with writing():
         for hour in range(8, 16):
-            calendar.add_camp(camps.default_site(), f"Camp at {hour}", TODAY, time(hour, 0))
-    (day,) = calendar.days(TODAY, TODAY, most=3).values()
+            schedule.add_camp(calendar.default_site(), f"Camp at {hour}", TODAY, time(hour, 0))
+    (day,) = schedule.days(TODAY, TODAY, most=3).values()
     assert [camp.name for camp in day.camps] == ["Camp at 8", "Camp at 9", "Camp at 10"]
     assert day.number == 8
-    assert calendar.days(TODAY, TODAY, factories.site("North"), most=3) == {}
+    assert schedule.days(TODAY, TODAY, factories.site("North"), most=3) == {}
 
 
 def test_camps_are_found_by_words_of_their_name(people: People) -> None:
@@ -404,20 +405,20 @@ def test_camps_are_found_by_words_of_their_name(people: People) -> None:
         factories.camp(0, name)
 
     def names(query: str, site: Site | None = None, day: date | None = None) -> list[str]:
-        return [camp.name for camp in db.session.scalars(calendar.find(query, site, day))]
+        return [camp.name for camp in db.session.scalars(schedule.find(query, site, day))]
 
     assert names("HOSK eye") == ["Eye camp, Hoskote"]
     assert names("100%") == ["100% eye_camp"]
     assert names("e_c") == ["100% eye_camp"]
-    assert len(names("", camps.default_site(), TODAY)) == 3
+    assert len(names("", calendar.default_site(), TODAY)) == 3
     assert names("", day=TODAY + timedelta(days=1)) == []
     assert names("", factories.site("North")) == []
 
 
 def test_status_of_dates_that_are_taken(people: People) -> None:
-    site = camps.default_site()
+    site = calendar.default_site()
     cancelled, other = factories.camp(0), factories.camp(1)
     with writing():
-        calendar.cancel_camp(cancelled)
+        schedule.cancel_camp(cancelled)
     dates = [TODAY, other.camp_date, TODAY + timedelta(days=1)]
-    assert calendar.taken(site, "CAMP", dates) == {TODAY: Status.CANCELLED, other.camp_date: Status.SCHEDULED}
+    assert schedule.taken(site, "CAMP", dates) == {TODAY: Status.CANCELLED, other.camp_date: Status.SCHEDULED}

@@ -10,12 +10,13 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, badge_names, weekly
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import calendar, camps
 from webapp.domain.attendance import marking
 from webapp.domain.badges import awards, history
+from webapp.domain.camps import calendar
 from webapp.domain.errors import ConflictError
 from webapp.domain.models.attendance import CampRole, State
 from webapp.domain.models.badge import Award, Revocation
+from webapp.domain.schedule import schedule
 
 
 def award_of(people: People, name: str) -> Award:
@@ -105,13 +106,13 @@ def test_a_cancelled_camp_may_add_a_badge_and_takes_none(people: People) -> None
     attend(people.volunteer, [camps_[0], camps_[1], camps_[3]], people.coordinator)
     attend(people.other, [camps_[2]], people.coordinator)
     with writing():
-        calendar.cancel_camp(camps_[2])
+        schedule.cancel_camp(camps_[2])
     assert "On a Roll" in badge_names(people.volunteer)
     assert award_of(people, "On a Roll").camp_id == camps_[3].id
     assert badge_names(people.other) == ["First Step"]
     assert history.of_person(people.other.id).visits == []
     with writing():
-        calendar.reinstate_camp(camps_[2])
+        schedule.reinstate_camp(camps_[2])
     assert "On a Roll" in badge_names(people.volunteer)
     assert len(history.of_person(people.other.id).visits) == 1
 
@@ -128,7 +129,7 @@ def test_an_award_names_the_camp_that_completes_it_also_after_a_correction(peopl
 def test_a_future_or_cancelled_camp_cannot_be_marked(people: People) -> None:
     future, cancelled = factories.camp(-1, "Next week"), factories.camp(1, "Rained off")
     with writing():
-        calendar.cancel_camp(cancelled)
+        schedule.cancel_camp(cancelled)
     for camp, said in ((future, "has not been held yet"), (cancelled, "was cancelled")):
         with pytest.raises(ConflictError, match=said), writing():
             marking.mark_present(people.volunteer, camp, by=people.coordinator)
@@ -205,7 +206,7 @@ def test_streaks_are_of_one_site_and_dates_local_to_it(people: People) -> None:
     there = factories.camp(on=sunday, at=honolulu)
     assert here.is_held
     assert not there.is_held
-    assert camps.camps_of_today() == [here]
+    assert calendar.camps_of_today() == [here]
     attend(people.volunteer, [*weekly(3, "Village")[:2], here], people.coordinator)
     with pytest.raises(ConflictError), writing():
         marking.mark_present(people.volunteer, there, by=people.coordinator)

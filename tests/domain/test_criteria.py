@@ -10,15 +10,15 @@ from tests.conftest import People
 from tests.factories import attend, held
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import calendar
 from webapp.domain.attendance import fast_path, marking
 from webapp.domain.badges import awards, history, progress
 from webapp.domain.badges.criteria import CRITERIA, MarkContext, asks
-from webapp.domain.camps import Camp, Site
+from webapp.domain.camps.calendar import Camp, Site
 from webapp.domain.evaluation import verify
 from webapp.domain.models.attendance import CampRole
 from webapp.domain.people.accounts import Person
 from webapp.domain.people.credentials import Asker
+from webapp.domain.schedule import schedule
 
 TODAY = date(2026, 4, 12)
 DAYS = [date(2025, 12, 14), date(2025, 12, 21), date(2025, 12, 28), date(2026, 1, 4), date(2026, 1, 11)]
@@ -66,7 +66,7 @@ def test_the_query_finds_whom_the_rule_finds(people: People, came: list[Camp], c
 
 def test_a_cancelled_or_future_camp_and_another_role_do_not_count(people: People, came: list[Camp]) -> None:
     with writing():
-        calendar.cancel_camp(came[1])
+        schedule.cancel_camp(came[1])
     with writing():
         marking.mark_present(people.volunteer, came[0], by=people.coordinator, camp_role=CampRole.DOCTOR)
     coming = factories.camp(-1)

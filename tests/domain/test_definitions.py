@@ -9,7 +9,6 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, backfill, change, held, named, weekly
 from webapp.database import db, writing
-from webapp.domain import calendar
 from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Entry
 from webapp.domain.badges import awards, definitions, history, progress
@@ -17,6 +16,7 @@ from webapp.domain.badges.definitions import ARTWORK, ChangedMeanwhileError, Dra
 from webapp.domain.errors import InvalidError
 from webapp.domain.evaluation import verify
 from webapp.domain.models.badge import Award, Badge, BadgeVersion, Requirement
+from webapp.domain.schedule import schedule
 
 GOOD = Draft(
     "Rain or Shine", "Awarded for 7 camps in a row", "consecutive_visits", "7", "petals", "gold", "green", "sun"
@@ -212,12 +212,12 @@ def test_bulk_evaluation_gives_back_by_the_old_definition_too(people: People) ->
     attend(people.volunteer, camps, people.coordinator)
     change(badge, criteria_value=5)
     with writing():
-        calendar.cancel_camp(camps[1])
+        schedule.cancel_camp(camps[1])
     with writing():
         marking.undo(people.volunteer, camps[0], by=people.coordinator)
     assert "Certified Volunteer" in held(people.volunteer)  # the calendar took nothing, and the mark did not carry it
     with writing():
-        calendar.reinstate_camp(camps[1])
+        schedule.reinstate_camp(camps[1])
     with writing():
         marking.mark_present(people.volunteer, camps[0], by=people.coordinator)
     with writing():
@@ -225,7 +225,7 @@ def test_bulk_evaluation_gives_back_by_the_old_definition_too(people: People) ->
     assert "Certified Volunteer" not in held(people.volunteer)
     extra = factories.camp(9, "Found again")
     with writing():
-        calendar.cancel_camp(extra)
+        schedule.cancel_camp(extra)
     assert "Certified Volunteer" not in held(people.volunteer)
     with writing():
         marking.mark_present(people.volunteer, camps[0], by=people.coordinator)

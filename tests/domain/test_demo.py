@@ -7,9 +7,10 @@ from tests import factories
 from tests.conftest import SUNDAY
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import camps, demo
+from webapp.domain import demo
 from webapp.domain.attendance import roll_call
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.errors import ConflictError
 from webapp.domain.leaderboard import boards
 from webapp.domain.models.attendance import State
@@ -31,7 +32,7 @@ def test_a_year_of_camps_sixty_people_and_one_camp_today() -> None:
     assert "volunteer123" in seed()
     assert db.session.scalar(select(func.count()).select_from(Person)) in range(55, 66)
     assert db.session.scalar(select(func.count()).select_from(Camp)) == 56  # three are announced
-    (today,) = camps.camps_of_today()
+    (today,) = calendar.camps_of_today()
     counts = roll_call.counts(today)
     assert counts[State.EXPECTED] == counts.total() > 30
     for book_no, (name, role, password) in demo.ACCOUNTS.items():
@@ -55,9 +56,9 @@ def test_the_same_for_everybody_and_once() -> None:
 def test_a_demo_of_another_day_gets_a_camp_today() -> None:
     seed()
     with clock.stopped_at(SUNDAY + timedelta(days=3)):
-        assert camps.camps_of_today() == []
+        assert calendar.camps_of_today() == []
         assert "has a camp today" in seed()
-        assert len(camps.camps_of_today()) == 1
+        assert len(calendar.camps_of_today()) == 1
 
 
 def test_real_data_is_left_alone_unless_told_twice() -> None:

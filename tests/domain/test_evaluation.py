@@ -16,9 +16,9 @@ from tests.domain import plain
 from tests.domain.plain import BADGES, PlainCamp
 from webapp import clock
 from webapp.database import db, is_sqlite, writing
-from webapp.domain import camps
 from webapp.domain.badges import awards, history
-from webapp.domain.camps import Camp, Site, Status
+from webapp.domain.camps import calendar as camps
+from webapp.domain.camps.calendar import Camp, Site, Status
 from webapp.domain.evaluation import bulk, verify
 from webapp.domain.models.attendance import Attendance, CampRole, State, step_in_sql, step_of
 from webapp.domain.models.badge import Award, Badge, BadgeVersion, Revocation

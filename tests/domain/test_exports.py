@@ -13,15 +13,17 @@ from tests import factories, state
 from tests.conftest import SUNDAY, People
 from webapp import clock
 from webapp.database import db, is_sqlite, writing
-from webapp.domain import calendar, camps, cells
+from webapp.domain import cells
 from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Entry
-from webapp.domain.camps import Camp, Site
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp, Site
 from webapp.domain.evaluation import verify
 from webapp.domain.import_export import exports, history_file, imports, people_file
 from webapp.domain.models.attendance import Attendance, CampRole
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person, Role
+from webapp.domain.schedule import schedule
 
 FORMULA = "=HYPERLINK(1)"
 
@@ -50,7 +52,7 @@ def empty() -> None:
         for table in reversed(db.metadata.sorted_tables):
             if table.name not in badges:
                 db.session.execute(table.delete())
-        first = {"name": camps.DEFAULT_SITE, "time_zone": camps.DEFAULT_TIME_ZONE}
+        first = {"name": calendar.DEFAULT_SITE, "time_zone": calendar.DEFAULT_TIME_ZONE}
         db.session.execute(insert(Site), [first])
     db.session.expire_all()
 
@@ -91,7 +93,7 @@ def test_camps_of_nobody_and_cancelled_ones_change_no_run(tmp_path: Path, people
     cancelled = factories.camp(6, "Cancelled")
     factories.attend(people.coordinator, [cancelled], people.coordinator)
     with writing():
-        calendar.cancel_camp(cancelled)
+        schedule.cancel_camp(cancelled)
     before = state.earned()
     file = exported()
     assert rows_of(file)[0] == ["book_no", "name", "camp", "camp_date", "camp_role", "attended"]
@@ -109,14 +111,14 @@ def test_camps_of_nobody_and_cancelled_ones_change_no_run(tmp_path: Path, people
 
 def factories_camp_to_come() -> Camp:
     """Within the caller's own transaction."""
-    site = camps.default_site()
-    return calendar.add_camp(site, "To come", site.today + timedelta(weeks=1))
+    site = calendar.default_site()
+    return schedule.add_camp(site, "To come", site.today + timedelta(weeks=1))
 
 
 def test_names_that_are_formulas_survive(tmp_path: Path, people: People) -> None:
     with writing():
         person = accounts.add_person(FORMULA, book_no=70)
-        camp = calendar.add_camp(camps.default_site(), "+1 more camp", SUNDAY.date())
+        camp = schedule.add_camp(calendar.default_site(), "+1 more camp", SUNDAY.date())
     factories.attend(person, [camp], people.coordinator)
     assert rows_of(exported())[1][:3] == ["70", f"'{FORMULA}", "'+1 more camp"]
     again(tmp_path)

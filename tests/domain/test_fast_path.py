@@ -11,17 +11,17 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, badge_names, weekly
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import calendar
 from webapp.domain.attendance import fast_path, marking, sync
 from webapp.domain.attendance.fast_path import FastMark
 from webapp.domain.attendance.sync import Operation
 from webapp.domain.audit import Action, Entry
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.evaluation import verify
 from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.totals import Totals
 from webapp.domain.people.accounts import Person
 from webapp.domain.people.credentials import Asker
+from webapp.domain.schedule import schedule
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -187,13 +187,13 @@ def test_every_change_of_a_calendar_raises_its_version(people: People) -> None:
 
     before = version()
     with writing():
-        camp = calendar.add_camp(site, "Forgotten", site.today - timedelta(days=3))
+        camp = schedule.add_camp(site, "Forgotten", site.today - timedelta(days=3))
     after_adding = version()
     with writing():
-        calendar.cancel_camp(camp)
+        schedule.cancel_camp(camp)
     after_cancelling = version()
     with writing():
-        calendar.change_camp(camp, None, site.today - timedelta(days=4), None)
+        schedule.change_camp(camp, None, site.today - timedelta(days=4), None)
     assert before < after_adding < after_cancelling < version()
 
 

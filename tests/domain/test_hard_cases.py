@@ -15,7 +15,7 @@ from tests.factories import attend, badge_names, weekly
 from webapp.database import db, writing
 from webapp.domain.attendance import marking
 from webapp.domain.badges import awards, history
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.badge import Award
 from webapp.domain.people.accounts import Person
 

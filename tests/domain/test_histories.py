@@ -10,13 +10,13 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import calendar
 from webapp.domain.attendance import marking
 from webapp.domain.badges import history
 from webapp.domain.badges.criteria import CRITERIA
 from webapp.domain.badges.history import History
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import CampRole
+from webapp.domain.schedule import schedule
 
 
 def mark(people: People, camp: Camp, letter: str) -> None:
@@ -71,7 +71,7 @@ def test_a_cancelled_camp_is_no_gap(people: People) -> None:
     attend(people.volunteer, [three[0], three[2]], people.coordinator)
     assert streaks(people) == (1, 1)
     with writing():
-        calendar.cancel_camp(three[1])
+        schedule.cancel_camp(three[1])
     assert streaks(people) == (2, 2)
 
 

@@ -12,9 +12,10 @@ from tests.conftest import SUNDAY, People
 from tests.factories import badge_names
 from webapp import clock, worker
 from webapp.database import db, writing
-from webapp.domain import calendar, camps, jobs
+from webapp.domain import jobs
 from webapp.domain.audit import Action, Entry
-from webapp.domain.camps import Camp, Site
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp, Site
 from webapp.domain.errors import ConflictError
 from webapp.domain.evaluation import verify
 from webapp.domain.import_export import history_file, import_jobs, imports, uploads
@@ -23,6 +24,7 @@ from webapp.domain.jobs import Job, Status, Upload
 from webapp.domain.models.attendance import Attendance
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person
+from webapp.domain.schedule import schedule
 
 HEADER = "book_no,name,site,camp,camp_date,camp_role,attended"
 
@@ -125,11 +127,11 @@ def known(people: People) -> Callable[[], None]:
     def make() -> None:
         with writing():
             held = [
-                calendar.add_camp(camps.default_site(), "Earlier", SUNDAY.date() - timedelta(days=days))
+                schedule.add_camp(calendar.default_site(), "Earlier", SUNDAY.date() - timedelta(days=days))
                 for days in (4, 12, 25, 40, 47)
             ]
         with writing():
-            same = calendar.add_camp(camps.default_site(), "Camp", SUNDAY.date())
+            same = schedule.add_camp(calendar.default_site(), "Camp", SUNDAY.date())
         for person in (people.volunteer, people.other, people.coordinator):
             factories.attend(person, [*held, same], people.coordinator)
 
@@ -224,8 +226,8 @@ def _known_already() -> int:
 
 def test_a_check_finds_what_an_import_would_refuse(tmp_path: Path, people: People, small_batches: None) -> None:
     with writing():
-        gone = calendar.add_camp(camps.default_site(), "Gone", SUNDAY.date() - timedelta(days=7))
-        calendar.cancel_camp(gone)
+        gone = schedule.add_camp(calendar.default_site(), "Gone", SUNDAY.date() - timedelta(days=7))
+        schedule.cancel_camp(gone)
     rows = [
         "7,Asha,,Camp,2026-04-05,,yes",
         "7,Asha,,Camp,2026-04-05,,no",
@@ -292,7 +294,7 @@ def test_a_camp_cancelled_since_the_check_is_not_stored(people: People) -> None:
     rows = (f"7,Asha,,Camp,{camp.camp_date},,yes", "8,Binu,,Other,2026-04-05,,yes")
     checked = looked_through(text(*rows), people.admin)
     with writing():
-        calendar.cancel_camp(camp)
+        schedule.cancel_camp(camp)
     job = begun(checked, people.admin)
     factories.do_jobs()
     job = fresh(job)
@@ -321,9 +323,9 @@ def test_rows_whose_camp_is_renamed_in_the_middle_are_told(
     def renamed_after_some(job: Job) -> bool:
         if (camp := db.session.scalar(select(Camp))) and job.found.get("stored"):
             if changed == "camp":
-                calendar.change_camp(camp, "Eye camp", None, None)
+                schedule.change_camp(camp, "Eye camp", None, None)
             else:
-                calendar.change_site(camp.site, "South", None)
+                schedule.change_site(camp.site, "South", None)
         return carry_out(job)
 
     with monkeypatch.context() as patched:

@@ -9,15 +9,16 @@ from tests import factories
 from tests.conftest import SUNDAY, People
 from tests.factories import badge_names
 from webapp.database import db, writing
-from webapp.domain import calendar, camps
 from webapp.domain.badges import awards, history
-from webapp.domain.camps import Camp, Site
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp, Site
 from webapp.domain.errors import InvalidError
 from webapp.domain.import_export import history_file, imports
 from webapp.domain.import_export.imports import ImportRefused, Report
 from webapp.domain.models.attendance import Attendance, State
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person
+from webapp.domain.schedule import schedule
 
 HEADER = "book_no,name,site,camp,camp_date,camp_role,attended"
 
@@ -73,7 +74,7 @@ def test_columns_in_any_order_and_optional_ones_missing(tmp_path: Path) -> None:
     asha = accounts.by_book_no(7)
     assert asha is not None
     assert len(history.of_person(asha.id).visits) == 1
-    assert db.session.scalars(select(Camp)).one().site == camps.default_site()
+    assert db.session.scalars(select(Camp)).one().site == calendar.default_site()
 
 
 def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_a_row_for_a_cancelled_camp_is_refused(tmp_path: Path) -> None:
     run(file)
     camp = db.session.scalars(select(Camp)).one()
     with writing():
-        calendar.cancel_camp(camp)
+        schedule.cancel_camp(camp)
     with pytest.raises(ImportRefused) as refused:
         run(file)
     assert "was cancelled" in refused.value.problems[0].reason
@@ -188,7 +189,7 @@ def test_rows_without_a_site_stay_at_the_first_site_whatever_comes_after(tmp_pat
     file = put(tmp_path, "7,Asha,,Camp,2026-04-05,,", "8,Binu,Alpha,Camp,2026-04-05,,")
     run(file)
     assert run(file).stored == 0
-    assert camps.default_site().name == "Main site"
+    assert calendar.default_site().name == "Main site"
 
 
 def test_a_site_and_its_camps_of_a_day_are_the_same_in_whatever_capitals(tmp_path: Path) -> None:

@@ -13,9 +13,8 @@ from tests.conftest import SUNDAY, People
 from tests.domain.plain_boards import PlainBoards, PlainLine
 from tests.factories import attend, weekly
 from webapp.database import db, writing
-from webapp.domain import calendar
 from webapp.domain.attendance import marking
-from webapp.domain.camps import Site
+from webapp.domain.camps.calendar import Site
 from webapp.domain.evaluation import verify
 from webapp.domain.leaderboard import boards
 from webapp.domain.leaderboard.boards import Line
@@ -24,6 +23,7 @@ from webapp.domain.models.attendance import CampRole
 from webapp.domain.models.board import Board
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person, Role
+from webapp.domain.schedule import schedule
 
 
 def plainly(lines: Sequence[Line]) -> list[PlainLine]:
@@ -105,7 +105,7 @@ def random_life(seed: int, number: int = 12, camps: int = 20) -> list[Person]:
         day = SUNDAY.date() - timedelta(days=chance.randrange(800))
         made.append(factories.camp(name=f"Camp {place}", at=chance.choice(sites), on=day))
     with writing():
-        calendar.cancel_camp(made[3])
+        schedule.cancel_camp(made[3])
     for person in people:
         zeal = chance.random()
         for camp in made:

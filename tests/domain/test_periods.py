@@ -12,7 +12,7 @@ from tests.domain.plain_boards import PlainBoards
 from tests.factories import attend
 from webapp import clock
 from webapp.database import writing
-from webapp.domain.camps import Site, first_of_recent
+from webapp.domain.camps.calendar import Site, first_of_recent
 from webapp.domain.errors import ConflictError
 from webapp.domain.evaluation import verify
 from webapp.domain.leaderboard import boards, snapshots

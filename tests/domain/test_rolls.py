@@ -6,14 +6,14 @@ from tests import factories
 from tests.conftest import People
 from tests.factories import attend, badge_names, row_of, weekly
 from webapp.database import db, writing
-from webapp.domain import calendar
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.badges import awards
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.errors import ConflictError
 from webapp.domain.models.attendance import CampRole, State
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person
+from webapp.domain.schedule import schedule
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -105,7 +105,7 @@ def test_a_future_or_cancelled_camp_is_left_alone(people: People, verb: object, 
     with writing():
         marking.sign_up(people.volunteer, camp)
         if weeks_ago == 0:
-            calendar.cancel_camp(camp)
+            schedule.cancel_camp(camp)
     with pytest.raises(ConflictError, match="Nothing was changed"), writing():
         verb(camp, by=people.coordinator)  # type: ignore[operator]
     assert states(camp, people.volunteer) == [State.EXPECTED]

@@ -9,12 +9,12 @@ from tests.conftest import SUNDAY, People
 from tests.factories import attend, row_of, weekly
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import calendar
 from webapp.domain.attendance import marking, roll_call, timeline
 from webapp.domain.badges import history
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.errors import ConflictError
 from webapp.domain.models.attendance import State
+from webapp.domain.schedule import schedule
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -90,7 +90,7 @@ def test_nothing_can_be_said_once_the_camp_has_begun(people: People) -> None:
 def test_nothing_can_be_said_of_a_cancelled_camp_or_against_a_coordinators_mark(people: People) -> None:
     cancelled, today = factories.camp(-1), factories.camp()
     with clock.stopped_at(SUNDAY - timedelta(hours=4)), writing():
-        calendar.cancel_camp(cancelled)
+        schedule.cancel_camp(cancelled)
         marking.mark_present(people.volunteer, today, by=people.coordinator)
     with pytest.raises(ConflictError, match="was cancelled"), writing():
         marking.say_not_coming(people.volunteer, cancelled)

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from webapp.domain.errors import InvalidError
-from webapp.domain.series import MOST_CAMPS, Frequency, Rule
+from webapp.domain.schedule.series import MOST_CAMPS, Frequency, Rule
 
 SATURDAY = date(2026, 4, 11)
 MONDAY, SUNDAY = 0, 6

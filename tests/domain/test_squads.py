@@ -14,7 +14,7 @@ from tests import factories
 from tests.domain import plain
 from webapp import clock
 from webapp.database import db
-from webapp.domain import camps
+from webapp.domain.camps import calendar as camps
 from webapp.domain.leaderboard import boards
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, Key, RankBy
 from webapp.domain.models.board import Board

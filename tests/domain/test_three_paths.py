@@ -20,10 +20,9 @@ from tests.domain.world import A_SUNDAY, VERBS, Step, World, steps
 from tests.factories import attend
 from webapp import clock
 from webapp.database import db, is_sqlite, writing
-from webapp.domain import calendar
 from webapp.domain.attendance import fast_path, marking
 from webapp.domain.badges import awards, definitions, history
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.evaluation import backfill, bulk, verify
 from webapp.domain.jobs import Job
 from webapp.domain.models.attendance import Attendance, State
@@ -31,6 +30,7 @@ from webapp.domain.models.badge import Badge
 from webapp.domain.models.totals import Figures, Totals
 from webapp.domain.people.accounts import Person
 from webapp.domain.people.credentials import Asker
+from webapp.domain.schedule import schedule
 
 # On SQLite one transaction follows the other from the question on: a fast one cannot be begun and left open.
 FAST_IN_A_SESSION = [True, False] if ENGINE == "postgresql" else [False]
@@ -204,14 +204,14 @@ def test_a_fast_mark_while_another_is_undone(app: Flask, regulars: list[UUID], t
 
 def cancel(camp_id: UUID) -> None:
     with writing():
-        calendar.cancel_camp(db.session.get_one(Camp, camp_id))
+        schedule.cancel_camp(db.session.get_one(Camp, camp_id))
 
 
 def add_forgotten(camp_id: UUID) -> None:
     """One of three days before, of which nobody knew."""
     with writing():
         camp = db.session.get_one(Camp, camp_id)
-        calendar.add_camp(camp.site, "Forgotten", camp.camp_date - timedelta(days=3))
+        schedule.add_camp(camp.site, "Forgotten", camp.camp_date - timedelta(days=3))
 
 
 class Meanwhile:

@@ -16,14 +16,14 @@ from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import calendar
 from webapp.domain.attendance import marking
 from webapp.domain.badges import awards
-from webapp.domain.camps import Camp, Site
+from webapp.domain.camps.calendar import Camp, Site
 from webapp.domain.leaderboard import boards
 from webapp.domain.models.badge import Award, Badge
 from webapp.domain.models.totals import Totals
 from webapp.domain.people import accounts
+from webapp.domain.schedule import schedule
 
 AGREES = "Everything agrees with the attendance."
 # The camp that was cancelled in the life below had completed it.
@@ -61,7 +61,7 @@ def life(people: People) -> Life:
     with writing():
         marking.undo(people.other, elsewhere[1], by=people.coordinator)
     with writing():
-        calendar.cancel_camp(camps[1])
+        schedule.cancel_camp(camps[1])
     factories.site("Nowhere")
     return Life(
         people.volunteer.id,
@@ -232,7 +232,7 @@ def test_a_cancelled_camp_and_a_mark_taken_back_are_no_damage(app: Flask, people
     camps = weekly(3)
     attend(people.volunteer, camps, people.coordinator)
     with writing():
-        calendar.cancel_camp(db.session.get_one(Camp, camps[2].id))
+        schedule.cancel_camp(db.session.get_one(Camp, camps[2].id))
     with writing():
         marking.undo(people.volunteer, camps[0], by=people.coordinator)
     held = factories.badge_names(people.volunteer)
@@ -260,7 +260,7 @@ def test_a_badge_that_a_new_calendar_would_not_give_is_no_damage(app: Flask, peo
     camps = weekly(3)
     attend(people.volunteer, camps, people.coordinator)
     with writing():
-        calendar.cancel_camp(db.session.get_one(Camp, camps[1].id))
+        schedule.cancel_camp(db.session.get_one(Camp, camps[1].id))
     assert "Certified Volunteer" in factories.badge_names(people.volunteer)
     assert verify(app).exit_code == 0
     assert verify(app, "--repair").exit_code == 0

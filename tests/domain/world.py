@@ -15,10 +15,10 @@ from tests.domain import plain
 from tests.domain.plain import BADGES, PlainBadge, PlainCamp
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import calendar, camps
 from webapp.domain.attendance import fast_path, marking
 from webapp.domain.badges import awards, definitions, history
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.errors import ConflictError
 from webapp.domain.evaluation import backfill, bulk, verify
 from webapp.domain.jobs import Job
@@ -27,6 +27,7 @@ from webapp.domain.models.badge import Award, Badge, BadgeVersion, Revocation
 from webapp.domain.models.totals import Figures, Totals
 from webapp.domain.people.accounts import Person, Role
 from webapp.domain.people.credentials import Asker
+from webapp.domain.schedule import schedule
 
 A_SUNDAY = datetime(2026, 1, 25, 6, tzinfo=UTC)
 """Four of its weekly camps are of this year, the fifth and all before of the last."""
@@ -88,8 +89,8 @@ class World:
         db.session.expunge_all()
         self.ids = {badge.name: badge.id for badge in awards.all_definitions()}
         self.badges = {name: PlainBadge(criteria, value) for name, criteria, value in BEGINNING}
-        self.today = camps.default_site().today
-        self.sites = {site.name: site for site in camps.sites()}
+        self.today = calendar.default_site().today
+        self.sites = {site.name: site for site in calendar.sites()}
         for name in {"North", "South"} - self.sites.keys():
             self.sites[name] = factories.site(name)
         self.by = factories.person("Ravi Gowda", role=Role.COORDINATOR)
@@ -106,7 +107,7 @@ class World:
         day = self.today - timedelta(weeks=weeks_ago)
         number = len(self.camps)
         with writing():  # each begins at a time of its own, so that it is certain which completes a badge
-            camp = calendar.add_camp(self.sites[site], f"Camp {number}", day, time(9, number))
+            camp = schedule.add_camp(self.sites[site], f"Camp {number}", day, time(9, number))
         self.camps.append((camp, PlainCamp(site, day)))
 
     def next_week(self, site: str) -> tuple[Camp, PlainCamp]:
@@ -168,7 +169,7 @@ class World:
             # Called off, or put back: badges may come, none may go.
             plain_camp.cancelled = not plain_camp.cancelled
             with writing():
-                (calendar.cancel_camp if plain_camp.cancelled else calendar.reinstate_camp)(camp)
+                (schedule.cancel_camp if plain_camp.cancelled else schedule.reinstate_camp)(camp)
             for each in self.people:
                 if any(each.name in other.states for other in self.plain_camps if other.site == plain_camp.site):
                     self.evaluate(each.name)
@@ -307,7 +308,7 @@ class World:
     def totals_of(self, person: Person) -> dict[str, tuple[Any, ...]]:
         """What is kept of somebody at each site they visited; elsewhere it is nought."""
         kept = {}
-        names = {site.id: site.name for site in camps.sites()}
+        names = {site.id: site.name for site in calendar.sites()}
         query = select(Totals).where(Totals.person_id == person.id)
         for totals in db.session.scalars(query.execution_options(populate_existing=True)):
             figures = totals.figures

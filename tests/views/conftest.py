@@ -9,7 +9,7 @@ from tests import factories
 from tests.conftest import People
 from webapp.database import writing
 from webapp.domain.attendance import marking
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 
 
 @dataclass

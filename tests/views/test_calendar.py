@@ -16,11 +16,11 @@ from tests.factories import attend, badge_names, weekly
 from tests.views.conftest import HTMX, Camps
 from tests.views.test_lists import queries_of
 from webapp.database import db, writing
-from webapp.domain import calendar
-from webapp.domain import camps as domain_camps
 from webapp.domain.attendance import marking
-from webapp.domain.camps import Camp, Site
+from webapp.domain.camps import calendar as domain_camps
+from webapp.domain.camps.calendar import Camp, Site
 from webapp.domain.people.accounts import Person
+from webapp.domain.schedule import schedule
 
 As = Callable[[Person], FlaskClient]
 TODAY = date(2026, 4, 12)
@@ -72,7 +72,7 @@ def test_a_month_shows_what_was_and_what_comes(admin: FlaskClient, app: Flask, c
     with app.app_context():
         attend(people.other, [camps.past], people.coordinator)
         with writing():
-            calendar.cancel_camp(camps.future)
+            schedule.cancel_camp(camps.future)
     page = admin.get("/office/calendar").text
     read = text_of(page)
     assert "April 2026" in read
@@ -114,8 +114,8 @@ def test_a_full_day_leads_to_its_list(admin: FlaskClient, app: Flask) -> None:
 def test_the_list_is_searched_paged_and_bounded(admin: FlaskClient, app: Flask) -> None:
     with app.app_context(), writing():
         site = domain_camps.default_site()
-        calendar.add_series(site, "Weekly", [TODAY + timedelta(weeks=number) for number in range(60)])
-        calendar.add_camp(site, "Eye camp", TODAY)
+        schedule.add_series(site, "Weekly", [TODAY + timedelta(weeks=number) for number in range(60)])
+        schedule.add_camp(site, "Eye camp", TODAY)
     first = admin.get("/office/camps/").text
     assert "Page 1 of 2" in first
     assert "Eye camp" in admin.get("/office/camps/?page=2").text
@@ -335,8 +335,8 @@ SECOND_SUNDAYS = {
 
 def test_a_series_shows_its_dates_before_anything_is_stored(admin: FlaskClient, app: Flask) -> None:
     with app.app_context(), writing():
-        taken = calendar.add_camp(domain_camps.default_site(), "Camp", date(2026, 5, 10))
-        calendar.cancel_camp(taken)
+        taken = schedule.add_camp(domain_camps.default_site(), "Camp", date(2026, 5, 10))
+        schedule.cancel_camp(taken)
     page = admin.get("/office/camps/series/dates", query_string=SECOND_SUNDAYS).text
     assert re.findall(r'name="date" value="([^"]+)" checked', page) == ["2026-04-12", "2026-04-26", "2026-05-24"]
     assert "Sun 10 May 2026 there already, cancelled" in text_of(page)

@@ -20,7 +20,7 @@ from webapp.database import db, writing
 from webapp.domain.badges import awards, definitions
 from webapp.domain.badges.criteria import CRITERIA
 from webapp.domain.badges.definitions import ARTWORK, Draft
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.jobs import Job
 from webapp.domain.models.badge import Badge
 from webapp.domain.people.accounts import Person

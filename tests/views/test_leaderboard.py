@@ -14,7 +14,7 @@ from tests.factories import attend
 from tests.views.test_lists import queries_of
 from webapp import clock, worker
 from webapp.database import writing
-from webapp.domain.camps import Site
+from webapp.domain.camps.calendar import Site
 from webapp.domain.leaderboard import snapshots
 from webapp.domain.leaderboard.snapshots import Key
 from webapp.domain.people.accounts import Person

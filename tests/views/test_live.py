@@ -24,7 +24,7 @@ from tests.views.conftest import HTMX, Camps
 from webapp import clock
 from webapp.database import db, writing
 from webapp.domain.attendance import marking, timeline
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person
 from webapp.infra.changes import Changes

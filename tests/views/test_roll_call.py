@@ -12,11 +12,11 @@ from tests import factories
 from tests.conftest import People
 from tests.views.conftest import HTMX, Camps
 from webapp.database import writing
-from webapp.domain import calendar
 from webapp.domain.attendance import marking
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import CampRole, State
 from webapp.domain.people.accounts import Person
+from webapp.domain.schedule import schedule
 
 As = Callable[[Person], FlaskClient]
 
@@ -178,7 +178,7 @@ def test_a_future_camp_cannot_be_marked(
 
 def test_a_cancelled_camp_cannot_be_marked(app: Flask, coordinator: FlaskClient, camps: Camps, people: People) -> None:
     with app.app_context(), writing():
-        calendar.cancel_camp(camps.today)
+        schedule.cancel_camp(camps.today)
     assert "This camp was cancelled" in coordinator.get(f"/roll-call/{camps.today.id}").text
     response = coordinator.post(mark_url(camps.today, people.volunteer), data={"state": "present"}, headers=HTMX)
     assert response.status_code == 409

@@ -14,9 +14,10 @@ from tests.factories import PASSWORD, attend
 from tests.views.test_trail import words
 from webapp import clock
 from webapp.database import db
-from webapp.domain import camps, first_day, organisation, trail
+from webapp.domain import first_day, organisation, trail
 from webapp.domain.audit import Action
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
 from webapp.domain.trail import Wanted
@@ -72,7 +73,7 @@ def test_an_admin_is_led_through_it(app: Flask, browser: FlaskClient) -> None:
     assert "Open the roll call" in page
     with app.app_context():
         (camp,) = db.session.scalars(select(Camp))
-        assert (camp.name, camp.start_time.hour, camp.site.name) == ("Hoskote", 8, camps.DEFAULT_SITE)
+        assert (camp.name, camp.start_time.hour, camp.site.name) == ("Hoskote", 8, calendar.DEFAULT_SITE)
         assert (organisation.name(), camp.site.time_zone) == ("Arogya Camps", "Asia/Colombo")
         numbers = dict(db.session.execute(select(Person.name, Person.book_no)).tuples().all())
         assert numbers == {"Meera Krishnan": 1, "Imran Pasha": 7, "Ravi Gowda": 9, "Asha Rao": 10}
@@ -169,7 +170,7 @@ def test_bad_input_is_said_at_the_field_and_kept(
     def everything() -> list[object]:
         with app.app_context():
             people = db.session.execute(select(Person.name, Person.role, Person.password_hash).order_by(Person.book_no))
-            place = camps.default_site()
+            place = calendar.default_site()
             return [*people.all(), organisation.name(), place.name, db.session.scalar(select(func.count(Camp.id)))]
 
     before = everything()
@@ -205,7 +206,7 @@ def test_the_place_keeps_its_name_unless_they_want_another(app: Flask, browser: 
     data = {"camp": "Hoskote", "camp_date": "2026-04-12", "place": "East  Bangalore"}
     assert browser.post(f"{START}camp", data=data).status_code == 303
     with app.app_context():
-        assert [site.name for site in camps.sites()] == ["East Bangalore"]
+        assert [site.name for site in calendar.sites()] == ["East Bangalore"]
         (entry,) = trail.entries(Wanted(action=Action.SITE_CHANGED), limit=5)
         assert entry.facts["after"] == {"name": "East Bangalore"}
     said = words(browser.get("/office/trail/?action=site_changed").text)

@@ -19,13 +19,13 @@ from tests.factories import badge_names, row_of
 from tests.views.conftest import HTMX, Camps
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import calendar
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.attendance.sync import Operation
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import CampRole, State
 from webapp.domain.people import accounts, cards
 from webapp.domain.people.accounts import Person
+from webapp.domain.schedule import schedule
 
 As = Callable[[Person], FlaskClient]
 JSON = {"Accept": "application/json"}
@@ -326,7 +326,7 @@ def test_each_bad_operation_is_named_and_the_good_ones_are_kept(
     with app.app_context():
         cancelled = factories.camp(2, "Cancelled camp")
         with writing():
-            calendar.cancel_camp(cancelled)
+            schedule.cancel_camp(cancelled)
         nowhere = Camp(id=uuid4(), name="")
         nobody = Person(id=uuid4(), name="")
     good, late = mark(camps.today, people.volunteer), mark(camps.past, people.other)

@@ -23,7 +23,7 @@ from webapp.domain import audit, trail
 from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Consequence, Effect, Entry, EntryAward
 from webapp.domain.badges import awards
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.cells import BYTE_ORDER_MARK as BOM
 from webapp.domain.models.badge import Award, Badge, BadgeVersion, Revocation
 from webapp.domain.people import accounts

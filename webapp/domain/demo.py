@@ -8,13 +8,14 @@ from random import Random
 from sqlalchemy import delete, func, select
 
 from webapp.database import db
-from webapp.domain import calendar, camps, organisation
+from webapp.domain import organisation
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.attendance.roll_call import Closing
 from webapp.domain.attendance.sync import Operation
 from webapp.domain.audit import Entry as AuditEntry
 from webapp.domain.audit import EntryAward
-from webapp.domain.camps import Camp, Site
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp, Site
 from webapp.domain.errors import ConflictError
 from webapp.domain.import_export import imports
 from webapp.domain.import_export.history_file import Entry
@@ -27,6 +28,7 @@ from webapp.domain.models.totals import Totals
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
 from webapp.domain.people.credentials import PasswordLink
+from webapp.domain.schedule import schedule
 
 NAME = "Arogya Health Camps"
 WEEKS = 52
@@ -102,11 +104,11 @@ def seed(*, clear: bool = False, erase_real_data: bool = False) -> str:
             )
     if clear:
         _clear()
-    today = camps.default_site().today
+    today = calendar.default_site().today
     if not organisation.get("demo"):
         _fill(today)
         done = "The demo is filled in."
-    elif any(roll_call.people_on(camp) for camp in camps.camps_of_today()):
+    elif any(roll_call.people_on(camp) for camp in calendar.camps_of_today()):
         done = "The demo is there already."
     else:
         _open_camp(today)
@@ -157,7 +159,7 @@ def _clear() -> None:
     )
     for table in kept:
         db.session.execute(delete(table))
-    db.session.execute(delete(Site).where(Site.name != camps.DEFAULT_SITE))
+    db.session.execute(delete(Site).where(Site.name != calendar.DEFAULT_SITE))
     db.session.expire_all()
 
 
@@ -223,10 +225,10 @@ def _open_camp(today: date) -> None:
     for weeks in range(1, COMING + 1):
         on = today + timedelta(weeks=weeks)
         if not db.session.scalar(select(Camp.id).where(Camp.camp_date == on)):
-            calendar.add_camp(camps.default_site(), VILLAGES[-weeks % len(VILLAGES)], on)
+            schedule.add_camp(calendar.default_site(), VILLAGES[-weeks % len(VILLAGES)], on)
     chance = Random(today.toordinal())
-    announced = list(camps.camps_of_today())
-    camp = announced[0] if announced else calendar.add_camp(camps.default_site(), VILLAGES[0], today)
+    announced = list(calendar.camps_of_today())
+    camp = announced[0] if announced else schedule.add_camp(calendar.default_site(), VILLAGES[0], today)
     roles = {member.book_no: member.camp_role for member in members()}
     for person in db.session.scalars(select(Person).order_by(Person.book_no)):
         likely = chance.random() < LIKELY_TODAY

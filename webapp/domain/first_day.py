@@ -11,7 +11,7 @@ from sqlalchemy import Select, func, select
 from webapp.database import db
 from webapp.domain import audit, organisation
 from webapp.domain.audit import Action
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
 from webapp.domain.models.attendance import Attendance, is_marked
 from webapp.domain.people import accounts

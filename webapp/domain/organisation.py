@@ -7,8 +7,9 @@ from sqlalchemy import String, delete
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.database import Model, db
-from webapp.domain import audit, camps
+from webapp.domain import audit
 from webapp.domain.audit import Action
+from webapp.domain.camps import calendar
 from webapp.domain.errors import InvalidError
 
 DEFAULT_NAME = "Camp Badges"
@@ -82,7 +83,7 @@ def rename(text: str) -> None:
 
 def time_zone() -> str:
     """The IANA time zone the organisation lives by: its first site's."""
-    return camps.default_site().time_zone
+    return calendar.default_site().time_zone
 
 
 @cache

@@ -18,10 +18,10 @@ from sqlalchemy.orm import contains_eager
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp.database import db
-from webapp.domain import camps
 from webapp.domain.audit import EVERYDAY, RARE, Action, Effect, Entry, EntryAward
 from webapp.domain.badges import awards
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.badge import Award, Badge, BadgeVersion, Requirement, Revocation
 from webapp.domain.people.accounts import Person
 
@@ -112,7 +112,7 @@ def _older_than(place: Place | None) -> Iterator[ColumnElement[bool]]:
 
 def camps_called(query: str | date, most: int) -> Sequence[Camp]:
     """The last camps of a date, or whose name holds every word of a text."""
-    condition = Camp.camp_date == query if isinstance(query, date) else camps.named(query)
+    condition = Camp.camp_date == query if isinstance(query, date) else calendar.named(query)
     found = select(Camp).where(condition).order_by(Camp.camp_date.desc(), Camp.name, Camp.id).limit(most)
     return db.session.scalars(found).all()
 

@@ -13,12 +13,12 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import camps
 from webapp.domain.attendance import marking, timeline
 from webapp.domain.attendance.timeline import Day
 from webapp.domain.badges import awards, history
 from webapp.domain.badges.history import History
 from webapp.domain.badges.progress import Progress, next_of, progress_of
+from webapp.domain.camps import calendar
 from webapp.domain.errors import InvalidError
 from webapp.domain.models.badge import Award, Requirement
 from webapp.domain.people import accounts
@@ -82,7 +82,7 @@ def open_cabinet(
 
     Awards made after ``since`` for the first time are the ones to celebrate, but for those found later.
     """
-    site = camps.default_site()
+    site = calendar.default_site()
     today = site.today
     first, last = (date(year, 1, 1), date(year, 12, 31)) if year else (today - timedelta(days=365), today)
     began = timeline.first_date_of(person.id)
@@ -98,7 +98,7 @@ def open_cabinet(
         days=timeline.days_of(person.id, first, last),
         year=year,
         years=range(began.year, today.year + 1) if began else (),
-        many_sites=camps.has_many_sites(),
+        many_sites=calendar.has_many_sites(),
         coming=timeline.coming_days(person.id, today) if mine else (),
         just_earned=frozenset(fresh - awards.ever_revoked(person.id)),
         older=awards.older_of(person.id) if for_admin else {},
@@ -123,7 +123,7 @@ def of_person(person_id: UUID) -> ResponseReturnValue:
 @permits(*Role)
 def answer(camp_id: UUID) -> ResponseReturnValue:
     """Say of oneself whether one comes to a camp."""
-    camp = camps.by_id(camp_id) or abort(404)
+    camp = calendar.by_id(camp_id) or abort(404)
     said = request.form.get("answer")
     with writing():
         if said == "coming":

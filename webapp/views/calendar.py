@@ -14,14 +14,15 @@ from wtforms import Field, Form, SelectField, StringField
 from wtforms.validators import DataRequired, ValidationError
 
 from webapp.database import db, writing
-from webapp.domain import calendar, camps
 from webapp.domain.attendance import roll_call
-from webapp.domain.calendar import Day
-from webapp.domain.camps import USUAL_START, Camp, Site, parse_time
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import USUAL_START, Camp, Site, parse_time
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
 from webapp.domain.import_export.history_file import parse_date
 from webapp.domain.models.attendance import State
 from webapp.domain.people.accounts import Role
+from webapp.domain.schedule import schedule
+from webapp.domain.schedule.schedule import Day
 from webapp.views.confirming import Question, carried_out
 from webapp.views.paging import page_asked
 from webapp.views.presentation import day as day_words
@@ -56,7 +57,7 @@ class CampForm(FlaskForm):  # type: ignore[misc]
     """One camp. The site is asked for where there are several."""
 
     site = SelectField("Site")
-    name = StringField("Name", [DataRequired("Please enter a name.")], render_kw={"maxlength": camps.LONGEST_LABEL})
+    name = StringField("Name", [DataRequired("Please enter a name.")], render_kw={"maxlength": calendar.LONGEST_LABEL})
     camp_date = StringField(
         "Date", [DataRequired("Please choose a date."), reads(parse_date)], render_kw={"type": "date"}
     )
@@ -77,12 +78,12 @@ class CampForm(FlaskForm):  # type: ignore[misc]
 @permits(Role.ADMIN)
 def month() -> ResponseReturnValue:
     """A month, a cell a day."""
-    places = camps.places()
+    places = calendar.places()
     site = chosen_site(places)
     home = site or places[0]
     first = _month() or home.today.replace(day=1)
     weeks = Calendar().monthdatescalendar(first.year, first.month)
-    found = calendar.days(weeks[0][0], weeks[-1][-1], site, most=MOST_A_DAY)
+    found = schedule.days(weeks[0][0], weeks[-1][-1], site, most=MOST_A_DAY)
     shown = [camp.id for each in found.values() for camp in each.camps]
     is_empty = not any(day.month == first.month for day in found)
     return render_template(
@@ -90,7 +91,7 @@ def month() -> ResponseReturnValue:
         first=first,
         days=[found.get(each) or Day(each) for week in weeks for each in week],
         weekdays=WEEKDAYS,
-        todays=set(camps.todays().values()) if not site else {site.today},
+        todays=set(calendar.todays().values()) if not site else {site.today},
         previous=_month_before(first),
         next=_month_after(first),
         counts=roll_call.counts_of(shown),
@@ -115,11 +116,11 @@ def rows() -> ResponseReturnValue:
 
 
 def _found() -> dict[str, object]:
-    places = camps.places()
+    places = calendar.places()
     site, day = chosen_site(places), _day(request.args.get("day", ""))
     query = request.args.get("q", "")[:200]
     number = page_asked()
-    page = db.paginate(calendar.find(query, site, day), page=number, per_page=PER_PAGE, error_out=False)
+    page = db.paginate(schedule.find(query, site, day), page=number, per_page=PER_PAGE, error_out=False)
     counts = roll_call.counts_of([camp.id for camp in page.items])
     return {"query": query, "camps": page, "counts": counts, "places": places, "site": site, "day_shown": day}
 
@@ -131,7 +132,7 @@ def _found() -> dict[str, object]:
 @permits(Role.ADMIN)
 def add() -> ResponseReturnValue:
     """The form of a new camp; one of the past is shown first with what it changes."""
-    places = camps.places()
+    places = calendar.places()
     form = camp_form(CampForm, places)
     if form.validate_on_submit():
         try:
@@ -156,13 +157,13 @@ def _add(form: CampForm, site: Site) -> ResponseReturnValue:
             facts=["It is in the past. Whoever came can be marked afterwards."],
         )
         asked = carried_out(
-            question, site, day, lambda entry_id: calendar.add_camp(site, name, day, start, entry_id=entry_id)
+            question, site, day, lambda entry_id: schedule.add_camp(site, name, day, start, entry_id=entry_id)
         )
         if asked:
             return asked
     else:
         with writing():
-            calendar.add_camp(site, name, day, start)
+            schedule.add_camp(site, name, day, start)
     flash(f"{name} is on the calendar, {day_words(day)}.", "done")
     return redirect(month_of(day), 303)
 
@@ -181,7 +182,7 @@ def camp(camp_id: UUID) -> ResponseReturnValue:
             db.session.refresh(found)
         else:
             return answer
-    marked = calendar.number_marked(found)
+    marked = schedule.number_marked(found)
     if marked:
         form.camp_date.render_kw = {**form.camp_date.render_kw, "readonly": True}
     return render_template(
@@ -190,7 +191,7 @@ def camp(camp_id: UUID) -> ResponseReturnValue:
         form=form,
         counts=roll_call.counts(found),
         marked=marked,
-        many_sites=len(camps.places()) > 1,
+        many_sites=len(calendar.places()) > 1,
     ), 422 if form.errors else 200
 
 
@@ -220,13 +221,13 @@ def _change(camp: Camp, form: CampForm) -> ResponseReturnValue:
             question,
             camp.site,
             first,
-            lambda entry_id: calendar.change_camp(camp, name, day, start, entry_id=entry_id),
+            lambda entry_id: schedule.change_camp(camp, name, day, start, entry_id=entry_id),
         )
         if asked:
             return asked
     else:
         with writing():
-            calendar.change_camp(camp, name, day, start)
+            schedule.change_camp(camp, name, day, start)
     flash("The changes are saved.", "done")
     return redirect(url_for("calendar.camp", camp_id=camp.id), 303)
 
@@ -238,7 +239,7 @@ def cancel(camp_id: UUID) -> ResponseReturnValue:
     found = _find(camp_id)
     if found.is_cancelled:
         raise ConflictError(f"{found.name} is cancelled already. Nothing was changed.")
-    marked = calendar.number_marked(found)
+    marked = schedule.number_marked(found)
     facts = _signed_up(found, "signed up. It is gone from their next camps.")
     if marked:
         kept = "The marks are kept, but count no more unless it is reinstated. Badges stay."
@@ -250,7 +251,7 @@ def cancel(camp_id: UUID) -> ResponseReturnValue:
         facts=facts,
     )
     asked = carried_out(
-        question, found.site, found.camp_date, lambda entry_id: calendar.cancel_camp(found, entry_id=entry_id)
+        question, found.site, found.camp_date, lambda entry_id: schedule.cancel_camp(found, entry_id=entry_id)
     )
     if asked:
         return asked
@@ -265,7 +266,7 @@ def reinstate(camp_id: UUID) -> ResponseReturnValue:
     found = _find(camp_id)
     if not found.is_cancelled:
         raise ConflictError(f"{found.name} is on the calendar already. Nothing was changed.")
-    marked = calendar.number_marked(found)
+    marked = schedule.number_marked(found)
     question = Question(
         title=f"Reinstate {found.name} on {day_words(found.camp_date)}?",
         button="Reinstate the camp",
@@ -273,7 +274,7 @@ def reinstate(camp_id: UUID) -> ResponseReturnValue:
         facts=[f"The marks of {plural(marked, 'person', 'people')} count again."] if marked else [],
     )
     asked = carried_out(
-        question, found.site, found.camp_date, lambda entry_id: calendar.reinstate_camp(found, entry_id=entry_id)
+        question, found.site, found.camp_date, lambda entry_id: schedule.reinstate_camp(found, entry_id=entry_id)
     )
     if asked:
         return asked
@@ -282,7 +283,7 @@ def reinstate(camp_id: UUID) -> ResponseReturnValue:
 
 
 def _find(camp_id: UUID) -> Camp:
-    return camps.by_id(camp_id) or abort(404)
+    return calendar.by_id(camp_id) or abort(404)
 
 
 def _signed_up(camp: Camp, what: str) -> list[str]:

@@ -8,10 +8,10 @@ from uuid import UUID
 from flask import render_template, request
 
 from webapp.database import trying, writing
-from webapp.domain import calendar
 from webapp.domain.audit import Effect
-from webapp.domain.calendar import Effects, Gain
-from webapp.domain.camps import Site
+from webapp.domain.camps.calendar import Site
+from webapp.domain.schedule import schedule
+from webapp.domain.schedule.schedule import Effects, Gain
 from webapp.views.presentation import plural
 
 MOST_HIDDEN = 1_000  # fields of a form that are carried through the question
@@ -44,7 +44,7 @@ def carried_out(question: Question, site: Site, first: date, change: Callable[[U
     if shown:
         try:
             with writing():
-                effects = calendar.weigh(site, first, change)
+                effects = schedule.weigh(site, first, change)
                 if effects.digest != shown:
                     raise _ChangedMeanwhileError(effects)
             return None
@@ -52,7 +52,7 @@ def carried_out(question: Question, site: Site, first: date, change: Callable[[U
             effects, changed_meanwhile = error.effects, True
     else:
         with trying():
-            effects = calendar.weigh(site, first, change)
+            effects = schedule.weigh(site, first, change)
     carried = [(name, value) for name, value in request.form.items(multi=True) if name not in ("csrf_token", "shown")]
     return render_template(
         "calendar/confirm.html",

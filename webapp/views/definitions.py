@@ -13,9 +13,9 @@ from sqlalchemy import select
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import camps
 from webapp.domain.badges import definitions
 from webapp.domain.badges.definitions import ARTWORK, ChangedMeanwhileError, Draft
+from webapp.domain.camps import calendar
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.evaluation import backfill as backfills
 from webapp.domain.jobs import Job
@@ -55,7 +55,7 @@ def definition(badge_id: UUID) -> ResponseReturnValue:
     versions = definitions.versions_of(badge)
     older = db.paginate(definitions.older_awards(badge), page=page_asked(), per_page=PER_PAGE, error_out=False)
     people = db.session.scalars(select(Person).where(Person.id.in_([award.person_id for award in older])))
-    zone = camps.default_site().zone
+    zone = calendar.default_site().zone
     return render_template(
         "definitions/page.html",
         badge=badge,

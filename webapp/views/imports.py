@@ -15,7 +15,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from webapp import worker
 from webapp.database import db, writing
-from webapp.domain import camps, cells, jobs
+from webapp.domain import cells, jobs
+from webapp.domain.camps import calendar
 from webapp.domain.errors import InvalidError
 from webapp.domain.import_export import import_jobs, uploads
 from webapp.domain.import_export.uploads import FileRefused, Sieve
@@ -106,7 +107,7 @@ def _end_connection(response: Response) -> Response:
 @blueprint.app_template_filter("file_time")
 def file_time(instant: datetime) -> str:
     """When a file was sent, on the clock where the organisation is at home: ``Sun 12 April 2026, 11:30``."""
-    here = camps.default_site()
+    here = calendar.default_site()
     return f"{day(instant.astimezone(here.zone).date())}, {clock_time(instant, here.time_zone)}"
 
 
@@ -161,7 +162,7 @@ def show(check_id: UUID) -> ResponseReturnValue:
         problems=uploads.problems(check_id, SHOWN),
         number_of_problems=uploads.number_of_problems(check_id),
         kept_for=uploads.KEPT_FOR.days,
-        has_many_sites=camps.has_many_sites(),
+        has_many_sites=calendar.has_many_sites(),
     )
 
 
@@ -243,7 +244,7 @@ def _page(problem: str = "", status: int = 200) -> ResponseReturnValue:
         states={file.id: _state(file) for file in files},
         problem=problem,
         most=uploads.MOST_BYTES // 1024 // 1024,
-        has_many_sites=camps.has_many_sites(),
+        has_many_sites=calendar.has_many_sites(),
     )
     return page, status
 

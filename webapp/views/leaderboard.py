@@ -14,8 +14,9 @@ from flask_sqlalchemy.pagination import Pagination
 
 from webapp import clock, worker
 from webapp.database import writing
-from webapp.domain import camps, organisation
-from webapp.domain.camps import Site
+from webapp.domain import organisation
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Site
 from webapp.domain.leaderboard import boards, snapshots
 from webapp.domain.leaderboard.boards import Line
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, RECENT, Key, RankBy
@@ -54,7 +55,7 @@ class Choice:
     def requested(cls) -> "Choice":
         """From the request's query."""
         site_id = request.args.get("site", type=UUID)
-        site = camps.site_by_id(site_id) if site_id else None
+        site = calendar.site_by_id(site_id) if site_id else None
         period = request.args.get("period", "")
         is_year = re.fullmatch("[0-9]{4}", period) and int(period) >= FIRST_YEAR
         order = request.args.get("by", "")
@@ -68,7 +69,7 @@ class Choice:
     @cached_property
     def this_year(self) -> int:
         """The year it is now at the site, or where the organisation is at home."""
-        return (self.site or camps.default_site()).today.year
+        return (self.site or calendar.default_site()).today.year
 
     @cached_property
     def key(self) -> Key:
@@ -188,7 +189,7 @@ def index() -> ResponseReturnValue:
         choice=choice,
         opened=opened,
         lines=Lines(opened.board, page) if opened.board else None,
-        sites=camps.sites_with_camps() if camps.has_many_sites() else (),
+        sites=calendar.sites_with_camps() if calendar.has_many_sites() else (),
         orders=ORDERS,
         query=query,
         found=found[:MOST_FOUND],
@@ -213,7 +214,7 @@ def mine() -> ResponseReturnValue:
         choice=choice,
         opened=opened,
         lines=boards.neighbourhood(person, opened.board) if opened.board else [],
-        sites=camps.sites_with_camps() if camps.has_many_sites() else (),
+        sites=calendar.sites_with_camps() if calendar.has_many_sites() else (),
         orders=ORDERS,
         person=person,
     )

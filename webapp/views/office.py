@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from webapp.domain import camps, first_day, organisation
+from webapp.domain import first_day, organisation
+from webapp.domain.camps import calendar
 from webapp.domain.people.accounts import Role
 from webapp.domain.trail import entries
 from webapp.views.security import permits
@@ -50,7 +51,7 @@ def index() -> ResponseReturnValue:
         places=[(endpoint, word, said, _icon(endpoint)) for endpoint, word, said in PLACES],
         is_new=not first_day.is_over(),
         lately=lines_of(entries(limit=LATELY), ZoneInfo(organisation.time_zone())),
-        today=camps.default_site().today,
+        today=calendar.default_site().today,
     )
 
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from webapp.domain import organisation
 from webapp.domain.badges import criteria
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import CampRole, State
 from webapp.domain.models.badge import Requirement
 from webapp.domain.people import cards

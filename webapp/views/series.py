@@ -12,12 +12,13 @@ from wtforms import SelectField, SelectMultipleField, StringField
 from wtforms.validators import DataRequired
 
 from webapp.database import writing
-from webapp.domain import calendar, camps
-from webapp.domain.camps import USUAL_START, Camp, Site, Status
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import USUAL_START, Camp, Site, Status
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.import_export.history_file import parse_date
 from webapp.domain.people.accounts import Role
-from webapp.domain.series import MOST_CAMPS, MOST_INTERVAL, PLACES, Frequency, Rule
+from webapp.domain.schedule import schedule
+from webapp.domain.schedule.series import MOST_CAMPS, MOST_INTERVAL, PLACES, Frequency, Rule
 from webapp.views.calendar import WEEKDAYS, CampForm, camp_form, month_of, reads, site_of
 from webapp.views.confirming import Question, carried_out
 from webapp.views.presentation import plural
@@ -84,7 +85,9 @@ class Planned:
 @permits(Role.ADMIN)
 def rule() -> ResponseReturnValue:
     """The form of the rule."""
-    form = camp_form(SeriesForm, camps.places(), formdata=request.args if request.args else None, meta={"csrf": False})
+    form = camp_form(
+        SeriesForm, calendar.places(), formdata=request.args if request.args else None, meta={"csrf": False}
+    )
     if not form.start_time.data:
         form.start_time.data = f"{USUAL_START:%H:%M}"
     return render_template("calendar/series.html", form=form)
@@ -94,7 +97,7 @@ def rule() -> ResponseReturnValue:
 @permits(Role.ADMIN)
 def dates() -> ResponseReturnValue:
     """All dates that the rule gives, each ticked. Nothing is stored yet."""
-    places = camps.places()
+    places = calendar.places()
     form = camp_form(SeriesForm, places, formdata=request.args, meta={"csrf": False})
     if form.validate():
         try:
@@ -108,7 +111,7 @@ def dates() -> ResponseReturnValue:
 @permits(Role.ADMIN)
 def store() -> ResponseReturnValue:
     """Add the camps of the ticked dates; where some are past, what that changes is shown first."""
-    places = camps.places()
+    places = calendar.places()
     form = camp_form(SeriesForm, places)
     if not form.validate():
         return render_template("calendar/series.html", form=form), 422
@@ -131,7 +134,7 @@ def _store(form: SeriesForm, site: Site, ticked: Collection[date]) -> ResponseRe
     added: list[Camp] = []
 
     def change(entry_id: UUID | None) -> None:
-        added[:] = calendar.add_series(site, name, ticked, start, entry_id=entry_id)
+        added[:] = schedule.add_series(site, name, ticked, start, entry_id=entry_id)
 
     if past:
         question = Question(
@@ -157,8 +160,8 @@ def _store(form: SeriesForm, site: Site, ticked: Collection[date]) -> ResponseRe
 def _dates_page(form: SeriesForm, site: Site, ticked: Collection[str] | None, said: Sequence[str] = ()) -> str:
     """The dates, all of them ticked or those; raises :class:`InvalidError` where the rule gives none."""
     found = form.rule.dates()
-    name = camps.clean_label(form.facts[0], "camp")
-    taken = calendar.taken(site, name, found)
+    name = calendar.clean_label(form.facts[0], "camp")
+    taken = schedule.taken(site, name, found)
     today = site.today
     form.form_errors = list(said)
     planned = [

@@ -8,9 +8,11 @@ from flask_wtf import FlaskForm
 from wtforms import Field, SelectField, StringField
 
 from webapp.database import writing
-from webapp.domain import calendar, camps, organisation
+from webapp.domain import organisation
+from webapp.domain.camps import calendar
 from webapp.domain.errors import DomainError
 from webapp.domain.people.accounts import Role
+from webapp.domain.schedule import schedule
 from webapp.views.security import permits
 from webapp.views.seen import changed
 
@@ -47,7 +49,7 @@ def save(form: OrganisationForm) -> bool:
                 organisation.rename(form.organisation.data or "")
             field = form.time_zone
             if changed(form.time_zone):
-                calendar.change_site(camps.default_site(), None, form.time_zone.data or "")
+                schedule.change_site(calendar.default_site(), None, form.time_zone.data or "")
     except DomainError as error:
         refuse(field, error)
         return False

@@ -10,13 +10,15 @@ from wtforms import Field, PasswordField, StringField, TextAreaField
 from wtforms.widgets import DateInput, TimeInput
 
 from webapp.database import writing
-from webapp.domain import calendar, camps, first_day
+from webapp.domain import first_day
 from webapp.domain import organisation as organisations
-from webapp.domain.camps import USUAL_START, Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import USUAL_START, Camp
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.import_export.history_file import parse_date
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
+from webapp.domain.schedule import schedule
 from webapp.views.presentation import day, plural
 from webapp.views.security import permits
 from webapp.views.settings import OrganisationForm, organisation_form, refuse, save
@@ -62,7 +64,7 @@ class Forms:
     @classmethod
     def fresh(cls, **sent: FlaskForm) -> "Forms":
         """Those that were not sent have what holds now."""
-        site = camps.default_site()
+        site = calendar.default_site()
         usual = {"camp_date": site.today.isoformat(), "start_time": f"{USUAL_START:%H:%M}", "place": site.name}
         return cls(
             organisation=sent.get("organisation") or organisation_form(),
@@ -152,8 +154,8 @@ def _page(**sent: FlaskForm) -> ResponseReturnValue:
         standing=standing,
         forms=Forms.fresh(**sent),
         open=next(iter(sent), standing.next),
-        first_camp=camps.first_camp(),
-        many_sites=len(camps.sites()) > 1,
+        first_camp=calendar.first_camp(),
+        many_sites=len(calendar.sites()) > 1,
         offered=accounts.find_some("", MOST_OFFERED),
         links=_has_links(),
     )
@@ -172,12 +174,12 @@ def _add_camp(form: CampForm) -> Camp | None:
         field = form.start_time
         at = _time(form.start_time.data or "")
         with writing():
-            site = camps.default_site()
+            site = calendar.default_site()
             field = form.place
             if (form.place.data or "").strip():
-                calendar.change_site(site, form.place.data or "", None)
+                schedule.change_site(site, form.place.data or "", None)
             field = form.camp
-            return calendar.add_camp(site, form.camp.data or "", on, at)
+            return schedule.add_camp(site, form.camp.data or "", on, at)
     except DomainError as error:
         refuse(field, error)
         return None
@@ -185,7 +187,7 @@ def _add_camp(form: CampForm) -> Camp | None:
 
 def _date(text: str) -> date:
     found = parse_date(text.strip())
-    if found < camps.default_site().today and camps.recent_camps(1):
+    if found < calendar.default_site().today and calendar.recent_camps(1):
         raise InvalidError(
             "There are camps already; one of the past is added in the calendar, which shows what it changes."
         )
@@ -193,7 +195,7 @@ def _date(text: str) -> date:
 
 
 def _time(text: str) -> time:
-    return camps.parse_time(text) if text else USUAL_START
+    return calendar.parse_time(text) if text else USUAL_START
 
 
 def _appoint(form: CoordinatorForm) -> Person | None:

@@ -12,9 +12,10 @@ from flask import Blueprint, Flask, abort, render_template, request, stream_with
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import audit, camps, cells, organisation, trail
+from webapp.domain import audit, cells, organisation, trail
 from webapp.domain.audit import Action, Effect, Entry
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person, Role
 from webapp.domain.trail import Named, Place, Story, Wanted
@@ -150,14 +151,14 @@ class Search:
         text = self.query.get("camp", "")
         if not text:
             return None
-        found = camps.by_id(camp_id) if (camp_id := _uuid(text)) else None
+        found = calendar.by_id(camp_id) if (camp_id := _uuid(text)) else None
         if found:
             return found
         named = trail.camps_called(_date(text) or text, MOST_OFFERED + 1)
         if len(named) == 1:
             self.query["camp"] = str(named[0].id)
             return named[0]
-        many = camps.has_many_sites()
+        many = calendar.has_many_sites()
         choices = [
             (
                 f"{each.name}, {each.camp_date:%d.%m.%Y}{f', {each.site.name}' if many else ''}",
@@ -222,7 +223,7 @@ def index() -> ResponseReturnValue:
         older=_address_of(shown[-1]) if len(found) > PER_PAGE else None,
         is_newest=after is None,
         actions=sorted(Action, key=trail_words.action_word),
-        today=camps.default_site().today,
+        today=calendar.default_site().today,
         command_line=COMMAND_LINE,
     )
     return page, 422 if search.problems else 200

@@ -214,7 +214,7 @@ def test_evaluation_awards_what_is_due_and_then_nothing(
     app: Flask, client: FlaskClient, people: People, token: Token
 ) -> None:
     """A camp was cancelled by somebody's hand in the database, so nobody evaluated whom it concerns."""
-    from webapp.domain.camps import Camp, Status
+    from webapp.domain.camps.calendar import Camp, Status
 
     with app.app_context():
         camps = weekly(4)

@@ -16,12 +16,13 @@ from sqlalchemy import Date, Uuid, bindparam, select
 
 from webapp import clock
 from webapp.database import db
-from webapp.domain import audit, camps
+from webapp.domain import audit
 from webapp.domain.audit import Action
 from webapp.domain.badges import history
 from webapp.domain.badges.awards import AwardChanges
 from webapp.domain.badges.history import History
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.errors import ConflictError
 from webapp.domain.evaluation import person as evaluation
 from webapp.domain.evaluation.person import Change
@@ -69,7 +70,7 @@ def sign_up(person: Person, camp: Camp, camp_role: CampRole = CampRole.VOLUNTEER
 
     Raises :class:`ConflictError` for a cancelled camp or an inactive person.
     """
-    camp = camps.hold(camp)
+    camp = calendar.hold(camp)
     if camp.is_cancelled:
         raise ConflictError(f"{camp.name} was cancelled, so nobody can sign up. Nothing was changed.")
     found = _lock(person, camp)
@@ -92,7 +93,7 @@ def say_coming(person: Person, camp: Camp) -> Outcome:
     Raises :class:`ConflictError` for a cancelled camp, one that has begun, and where a coordinator has
     marked them.
     """
-    camp = camps.hold(camp)
+    camp = calendar.hold(camp)
     found = _may_say(person, camp)
     if found and found.declined_at:
         found.declined_at = None
@@ -107,7 +108,7 @@ def say_not_coming(person: Person, camp: Camp, reason: str | None = None) -> Out
     """Somebody says of themselves, before the camp, that they cannot come: they are excused. A reason
     they gave already stays where none is given. Raises as :func:`say_coming` does.
     """
-    camp = camps.hold(camp)
+    camp = calendar.hold(camp)
     found = _may_say(person, camp)
     reason = reason or (found.reason if found and found.declined_at else None)
     mark = Mark(State.EXCUSED, "they said they cannot come", reason=reason, action=Action.NOT_COMING)
@@ -145,7 +146,7 @@ def undo(person: Person, camp: Camp, *, by: Person) -> Outcome:
 
 def mark_all(people: Sequence[Person], camp: Camp, mark: Mark, *, by: Person) -> dict[UUID, Outcome]:
     """Mark several people alike. Raises :class:`ConflictError` for a future or cancelled camp."""
-    camp = camps.hold(camp)
+    camp = calendar.hold(camp)
     camp.must_be_markable()
     outcomes: dict[UUID, Outcome] = {}
     for some in chunks(sorted(people, key=lambda person: person.id)):
@@ -159,7 +160,7 @@ def check_out(person: Person, camp: Camp, *, at: datetime | None = None) -> Outc
     Raises :class:`ConflictError` where they are not marked present, where it is not on the camp's local
     date, and where it has not come yet.
     """
-    camp = camps.hold(camp)
+    camp = calendar.hold(camp)
     camp.must_be_markable()
     if at is None and not camp.is_today:
         raise ConflictError(f"{camp.name} is over; a leaving time is recorded on the day. Nothing was changed.")
@@ -175,7 +176,7 @@ def check_out(person: Person, camp: Camp, *, at: datetime | None = None) -> Outc
 
 def stay(person: Person, camp: Camp) -> Outcome:
     """Take a leaving time back: they have not left. Raises :class:`ConflictError` where nobody could leave."""
-    camp = camps.hold(camp)
+    camp = calendar.hold(camp)
     camp.must_be_markable()
     found = _lock(person, camp)
     if found is None:
@@ -185,7 +186,7 @@ def stay(person: Person, camp: Camp) -> Outcome:
 
 def lock_attendance(person: Person, camp: Camp) -> Attendance | None:
     """Hold camp and person, and read what is stored of them now, for a decision that depends on it."""
-    camps.hold(camp)
+    calendar.hold(camp)
     return _locked([person], camp).get(person.id)
 
 
@@ -245,7 +246,7 @@ def _may_say(person: Person, camp: Camp) -> Attendance | None:
 
 
 def _mark(person: Person, camp: Camp, by: Person, mark: Mark) -> Outcome:
-    camp = camps.hold(camp)
+    camp = calendar.hold(camp)
     camp.must_be_markable()
     return _apply(camp, [_hold_active(person)], mark, by=by)[person.id]
 

@@ -13,14 +13,15 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp import clock
 from webapp.database import Instant, Model, db
-from webapp.domain import audit, camps
+from webapp.domain import audit
 from webapp.domain.attendance import marking
 from webapp.domain.attendance.marking import Mark, Outcome
 from webapp.domain.audit import Action
 from webapp.domain.badges import awards, history
 from webapp.domain.badges.awards import AwardChanges
 from webapp.domain.badges.history import History
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import Attendance, State, step_of
 from webapp.domain.models.badge import Badge
 from webapp.domain.people import accounts
@@ -166,7 +167,7 @@ def others(camp: Camp, most: int) -> Sequence[Person]:
     last = (
         select(Attendance.person_id, func.max(Camp.camp_date).label("last"))
         .join(Camp, Camp.id == Attendance.camp_id)
-        .where(Camp.site_id == camp.site_id, camps.held())
+        .where(Camp.site_id == camp.site_id, calendar.held())
         .group_by(Attendance.person_id)
         .subquery()
     )
@@ -183,7 +184,7 @@ def others(camp: Camp, most: int) -> Sequence[Person]:
 def signed_up_today(person: Person) -> list[Camp]:
     """The camps of today that somebody is on the roll of."""
     signed_up = exists().where(Attendance.person_id == person.id, Attendance.camp_id == Camp.id)
-    return list(camps.camps_of_today(signed_up))
+    return list(calendar.camps_of_today(signed_up))
 
 
 # --- the whole list at once ----------------------------------------------------------------------
@@ -195,7 +196,7 @@ def everyone_is_here(camp: Camp, *, by: Person, only: Collection[UUID] | None = 
     Nobody who was marked already is touched, and nobody inactive. Raises :class:`ConflictError` for a
     future or cancelled camp.
     """
-    camp = camps.hold(camp)
+    camp = calendar.hold(camp)
     expected = [person for person in _expected(camp) if person.is_active and (only is None or person.id in only)]
     return marking.mark_all(expected, camp, Mark(State.PRESENT, "everyone was marked present"), by=by)
 
@@ -206,7 +207,7 @@ def close(camp: Camp, *, by: Person) -> dict[UUID, Outcome]:
     It is no lock: a mark that arrives late stands. Closing it again gathers who was expected since.
     Raises :class:`ConflictError` for a future or cancelled camp.
     """
-    camp = camps.hold(camp, to_change=True)
+    camp = calendar.hold(camp, to_change=True)
     mark = Mark(State.ABSENT, "the roll call was closed", presumed=True)
     outcomes = marking.mark_all(_expected(camp), camp, mark, by=by)
     if closing_of(camp) is None:
@@ -221,7 +222,7 @@ def reopen(camp: Camp, *, by: Person) -> dict[UUID, Outcome]:
 
     Raises :class:`ConflictError` for a future or cancelled camp.
     """
-    camp = camps.hold(camp, to_change=True)
+    camp = calendar.hold(camp, to_change=True)
     presumed = select(Person).join(Attendance, Attendance.person_id == Person.id)
     people = db.session.scalars(presumed.where(Attendance.camp_id == camp.id, Attendance.presumed)).all()
     outcomes = marking.mark_all(people, camp, Mark(State.EXPECTED, "the roll call was opened again"), by=by)

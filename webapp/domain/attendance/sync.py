@@ -19,11 +19,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp import clock
 from webapp.database import Instant, Model, db
-from webapp.domain import camps
 from webapp.domain.attendance import fast_path, marking, roll_call
 from webapp.domain.attendance.fast_path import FastMark
 from webapp.domain.attendance.marking import Outcome
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.models.attendance import LONGEST_REASON, Attendance, CampRole, State
 from webapp.domain.people import accounts, cards
@@ -154,7 +154,7 @@ def carry_out(
     then nothing is changed.
     """
     now = clock.now()
-    camp = camps.by_id(order.camp)
+    camp = calendar.by_id(order.camp)
     if camp is None:
         raise InvalidError("There is no such camp.")
     known = db.session.get(Operation, order.id)
@@ -164,7 +164,7 @@ def carry_out(
         return Done(camp, _named(order))
     # Before the note of the operation, whose key takes a lighter hold of the camp: two that close the roll
     # call together would wait for each other.
-    camps.hold(camp, to_change=isinstance(order, CloseOrder))
+    calendar.hold(camp, to_change=isinstance(order, CloseOrder))
     db.session.add(Operation(**_row(order, by.id), order=_content(order)))
     db.session.flush()  # the same operation sent twice at once waits here for the other
     skew = now - sent_at if sent_at else timedelta()

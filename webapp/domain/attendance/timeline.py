@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import and_, func, select
 
 from webapp.database import db
-from webapp.domain import camps
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.badge import Award
 
@@ -53,7 +53,7 @@ def days_of(person_id: UUID, first: date, last: date) -> list[Day]:
     query = (
         select(Camp, Attendance)
         .outerjoin(Attendance, here)
-        .where(camps.held(), Camp.camp_date.between(first, last), Camp.site_id.in_(own_sites))
+        .where(calendar.held(), Camp.camp_date.between(first, last), Camp.site_id.in_(own_sites))
         .order_by(Camp.camp_date.desc(), Camp.start_time.desc(), Camp.name, Camp.id)
     )
     return [Day(camp, found) for camp, found in db.session.execute(query)]
@@ -76,7 +76,7 @@ def stamp_of(person_id: UUID) -> str:
 
 def coming_days(person_id: UUID, today: date) -> Sequence[Day]:
     """The next camps, from ``today`` on, each with what the person has said of it."""
-    coming = camps.coming_camps(MOST_COMING, today + FORESEEN)
+    coming = calendar.coming_camps(MOST_COMING, today + FORESEEN)
     query = select(Attendance).where(
         Attendance.person_id == person_id, Attendance.camp_id.in_([camp.id for camp in coming])
     )

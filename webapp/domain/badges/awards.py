@@ -19,7 +19,7 @@ from webapp.database import db, insert_rows
 from webapp.domain.audit import Consequence, Effect
 from webapp.domain.badges.criteria import CRITERIA
 from webapp.domain.badges.history import HeldCamp, History
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.badge import Award, Badge, BadgeVersion, Requirement, Revocation
 from webapp.domain.people.accounts import Person
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Select, SmallInteger, cast, distinct, extract, func, select
 
 from webapp.domain.badges.history import HeldCamp, History
-from webapp.domain.camps import Camp, held
+from webapp.domain.camps.calendar import Camp, held
 from webapp.domain.models.attendance import Attendance, is_visit
 from webapp.domain.models.totals import Totals
 

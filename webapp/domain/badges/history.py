@@ -18,9 +18,9 @@ from sqlalchemy import Date, Select, exists, func, null, select, union_all
 from sqlalchemy.orm import aliased
 
 from webapp.database import db
-from webapp.domain import camps
 from webapp.domain.badges.streaks import Step, Streaks, walk
-from webapp.domain.camps import Camp, Status
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp, Status
 from webapp.domain.models.attendance import Attendance, is_marked, step_in_sql
 from webapp.domain.models.totals import Figures
 from webapp.domain.people.accounts import Person
@@ -56,7 +56,7 @@ Mark = tuple[HeldCamp, Step | None]
 class History:
     """One person's visits and streaks, from their marks in the order of the camps."""
 
-    def __init__(self, marks: Sequence[Mark], calendars: Mapping[UUID, camps.Latest]) -> None:
+    def __init__(self, marks: Sequence[Mark], calendars: Mapping[UUID, calendar.Latest]) -> None:
         self.marks = marks
         self.calendars = calendars
         self.visits: Sequence[HeldCamp] = [camp for camp, step in marks if step is VISIT]
@@ -145,7 +145,7 @@ def read(person_ids: Collection[UUID], at: Camp | None = None) -> dict[UUID, His
     With a camp ``at`` which, it is among everybody's marks, marked or not, so that a change of the mark there
     can be thought through with :meth:`History.changed`.
     """
-    is_held = camps.held()
+    is_held = calendar.held()
     marked = (
         select(
             Attendance.person_id,
@@ -196,7 +196,7 @@ def read(person_ids: Collection[UUID], at: Camp | None = None) -> dict[UUID, His
 
     for person_id in several_sites:
         marks[person_id].sort(key=itemgetter(0))
-    calendars = camps.latest_of(sites)
+    calendars = calendar.latest_of(sites)
     return {person_id: History(of_one, calendars) for person_id, of_one in marks.items()}
 
 

@@ -7,7 +7,7 @@ from datetime import date
 from webapp.domain.badges.awards import definitions
 from webapp.domain.badges.criteria import CRITERIA
 from webapp.domain.badges.history import History
-from webapp.domain.camps import default_site
+from webapp.domain.camps.calendar import default_site
 from webapp.domain.models.badge import Award, Badge
 
 

@@ -36,13 +36,14 @@ from sqlalchemy.types import NullType
 
 from webapp import clock
 from webapp.database import analyze, clear, copy_rows, db, for_many, is_sqlite, scratch
-from webapp.domain import audit, camps
+from webapp.domain import audit
 from webapp.domain.audit import Action, Effect, EntryAward
 from webapp.domain.badges import awards, history
 from webapp.domain.badges.awards import Due, Offer
 from webapp.domain.badges.history import HeldCamp, History, Mark
 from webapp.domain.badges.streaks import Step
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar as camps
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.evaluation import person as one
 from webapp.domain.evaluation.person import Change
 from webapp.domain.models.attendance import Attendance, is_marked, step_in_sql

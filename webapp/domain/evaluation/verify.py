@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from webapp.database import db
-from webapp.domain import camps
 from webapp.domain.badges import awards
+from webapp.domain.camps import calendar
 from webapp.domain.evaluation import bulk
 from webapp.domain.evaluation.bulk import Compared, Evaluated
 from webapp.domain.models.totals import Figures
@@ -31,7 +31,7 @@ class Verification:
         badges = awards.all_definitions()
         names = {badge.id: badge.name for badge in badges}
         versions = {badge.id: badge.version for badge in badges if badge.is_active}
-        sites = {site.id: site.name for site in camps.sites()}
+        sites = {site.id: site.name for site in calendar.sites()}
         for among in bulk.slices(None):
             wrong = {}
             for compared in bulk.compare(among):

@@ -13,8 +13,8 @@ from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import aliased
 
 from webapp.database import db
-from webapp.domain import camps
-from webapp.domain.camps import Camp, Site, Status
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp, Site, Status
 from webapp.domain.import_export.history_file import STATES
 from webapp.domain.leaderboard import boards
 from webapp.domain.models.attendance import Attendance, CampRole, State
@@ -40,8 +40,8 @@ def names_sites() -> bool:
     """Whether an export of attendance needs to say of which site each camp is: where the only one that has
     camps is where rows without a site go, it does not.
     """
-    only = camps.sites_with_camps()
-    return len(only) > 1 or any(site.id != camps.default_site().id for site in only)
+    only = calendar.sites_with_camps()
+    return len(only) > 1 or any(site.id != calendar.default_site().id for site in only)
 
 
 def attendance_header(*, with_site: bool) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ def _camps_of_nobody() -> Select[tuple[str, str, date]]:
     return (
         select(Site.name, func.min(Camp.name), Camp.camp_date)
         .join(Site, Site.id == Camp.site_id)
-        .where(camps.held(), ~somebody)
+        .where(calendar.held(), ~somebody)
         .group_by(Site.name, Camp.camp_date)
         .order_by(Site.name, Camp.camp_date)
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, TypeVar
 
 from webapp.domain import cells as csv_cells
-from webapp.domain.camps import clean_label
+from webapp.domain.camps.calendar import clean_label
 from webapp.domain.errors import InvalidError
 from webapp.domain.models.attendance import CampRole, State
 from webapp.domain.people.accounts import clean_name, parse_book_no

@@ -48,11 +48,12 @@ from webapp.database import (
     rows_changed,
     scratch,
 )
-from webapp.domain import audit, calendar, camps
+from webapp.domain import audit
 from webapp.domain.attendance.marking import chunks
 from webapp.domain.audit import Action
 from webapp.domain.badges import awards, history
-from webapp.domain.camps import Camp, Site, Status
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp, Site, Status
 from webapp.domain.errors import DomainError
 from webapp.domain.evaluation import bulk
 from webapp.domain.import_export import staging
@@ -60,6 +61,7 @@ from webapp.domain.import_export.history_file import Entry, Problem
 from webapp.domain.import_export.staging import named_camp, staged
 from webapp.domain.models.attendance import Attendance, CampRole, State, is_marked
 from webapp.domain.people.accounts import Person, Role, fold
+from webapp.domain.schedule import schedule
 from webapp.infra.ids import new_id
 
 named_person = scratch("named_person", Column("person_id", Uuid, primary_key=True))
@@ -214,9 +216,9 @@ def _refuse(report: Report, problems: Iterable[Problem], lines: Select[tuple[int
 
 def _refuse_by_calendar(report: Report) -> None:
     """Refuse rows of cancelled camps, marks of camps to come, and camps too far ahead."""
-    here = camps.default_site()
-    today = func.coalesce(camps.today_in_sql(), literal(here.today, Date))
-    last = date(here.today.year + calendar.YEARS_AHEAD, 12, 31)
+    here = calendar.default_site()
+    today = func.coalesce(calendar.today_in_sql(), literal(here.today, Date))
+    last = date(here.today.year + schedule.YEARS_AHEAD, 12, 31)
     cancelled = Camp.status == Status.CANCELLED
     is_mark = staged.c.state.in_((State.PRESENT, State.ABSENT))
     future = and_(is_mark, named_camp.c.camp_date > today)
@@ -234,7 +236,7 @@ def _refuse_by_calendar(report: Report) -> None:
             if is_cancelled:
                 reason = f"{camp} on {camp_date} was cancelled."
             elif camp_date > last:
-                years = f"{calendar.YEARS_AHEAD} years ahead"
+                years = f"{schedule.YEARS_AHEAD} years ahead"
                 reason = f"{camp_date} is more than {years}; is it a slip of the pen?"
             else:
                 reason = f"{camp_date} is in the future, so nobody can have been marked."
@@ -271,10 +273,10 @@ def add_places(report: Report) -> dict[UUID, date]:
     """Create the sites and camps that are not there yet. Return for each site whose calendar has
     steps more than before from which date on.
     """
-    zone = camps.default_site().time_zone
+    zone = calendar.default_site().time_zone
     unknown = select(named_camp.c.site).where(named_camp.c.site_id.is_(None)).distinct()
     for name in db.session.scalars(unknown.order_by(named_camp.c.site)).all():
-        camps.add_site(name, zone)
+        calendar.add_site(name, zone)
     staging.find_camps()
     missing = select(named_camp).where(staging.is_missing()).subquery()
     on_it = exists().where(
@@ -286,9 +288,9 @@ def add_places(report: Report) -> dict[UUID, date]:
     new_dates = select(missing.c.site_id, first_date).where(~on_it).group_by(missing.c.site_id)
     first_new = dict(db.session.execute(new_dates).tuples().all())
     for site_id, first in sorted(first_new.items()):
-        camps.hold_from(site_id, first)
+        calendar.hold_from(site_id, first)
     now = clock.now()
-    usual = (camps.USUAL_START, Status.SCHEDULED.value, now)
+    usual = (calendar.USUAL_START, Status.SCHEDULED.value, now)
     columns = ("id", "site_id", "name", "camp_date", "start_time", "status", "created_at")
     new = select(missing.c.site_id, missing.c.camp, missing.c.camp_date).order_by(missing.c.camp_date)
     for some in db.session.execute(new, execution_options={"yield_per": 5_000}).partitions():

@@ -36,8 +36,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from webapp.database import analyze, clear, copy_rows, db, for_many, rows_changed, scratch
-from webapp.domain import camps
-from webapp.domain.camps import Camp, Site, folded
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp, Site, folded
 from webapp.domain.import_export.history_file import Entry, Problem
 from webapp.domain.import_export.uploads import UploadRow
 from webapp.domain.people.accounts import Person
@@ -89,7 +89,7 @@ def stage(
 ) -> None:
     """Stage all rows of a file. Hand bad ones to ``refuse``; tell ``read`` how many were read."""
     clear(filed)
-    default = camps.default_site().name
+    default = calendar.default_site().name
     number = 0
 
     def good() -> Iterator[tuple[object, ...]]:
@@ -251,7 +251,7 @@ def forget_refused(job_id: UUID, after: int, last: int) -> None:
 
 
 def _uploaded() -> tuple[ColumnElement[Any], ...]:
-    site = case((UploadRow.site == "", camps.default_site().name), else_=UploadRow.site)
+    site = case((UploadRow.site == "", calendar.default_site().name), else_=UploadRow.site)
     return (
         *(UploadRow.line, UploadRow.book_no, UploadRow.name, site),  # type: ignore[return-value]
         *(UploadRow.camp, UploadRow.camp_date, UploadRow.camp_role, UploadRow.state),

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from webapp import clock
 from webapp.database import Model, copy_rows, db, rows_changed
 from webapp.domain import jobs
-from webapp.domain.camps import LONGEST_LABEL
+from webapp.domain.camps.calendar import LONGEST_LABEL
 from webapp.domain.errors import InvalidError
 from webapp.domain.import_export import history_file
 from webapp.domain.import_export.history_file import Entry, Form, Place, Problem, Reader

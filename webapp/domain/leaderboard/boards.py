@@ -14,9 +14,9 @@ from uuid import UUID
 from sqlalchemy import Select, extract, select
 
 from webapp.database import db
-from webapp.domain import camps
 from webapp.domain.badges import history
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.leaderboard.snapshots import Key, counts
 from webapp.domain.models.badge import Award, Badge
 from webapp.domain.models.board import Board, BoardLine
@@ -86,7 +86,7 @@ def export(board: Board) -> Iterator[Exported]:
 def years() -> Sequence[int]:
     """List the years in which camps were held, the latest first."""
     year = extract("year", Camp.camp_date)
-    query = select(year).where(camps.held()).distinct()
+    query = select(year).where(calendar.held()).distinct()
     return sorted((int(found) for found in db.session.scalars(query)), reverse=True)
 
 

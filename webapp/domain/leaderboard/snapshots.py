@@ -45,9 +45,10 @@ from webapp.database import (
     scratch,
     try_one_at_a_time,
 )
-from webapp.domain import camps, organisation
+from webapp.domain import organisation
 from webapp.domain.audit import Entry
-from webapp.domain.camps import Camp, Site
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp, Site
 from webapp.domain.evaluation import bulk
 from webapp.domain.models.badge import Award
 from webapp.domain.models.board import Board, BoardLine, BoardRequest
@@ -118,8 +119,8 @@ def counts(key: Key) -> ColumnElement[bool]:
         return and_(of_site, Camp.camp_date.between(first, last))
 
     zones: dict[date, list[str]] = {}
-    for zone, today in camps.todays().items():
-        zones.setdefault(camps.first_of_recent(today), []).append(zone)
+    for zone, today in calendar.todays().items():
+        zones.setdefault(calendar.first_of_recent(today), []).append(zone)
     recent = (
         and_(
             Camp.camp_date >= first,
@@ -230,7 +231,7 @@ def _last_entry() -> tuple[UUID, datetime] | tuple[None, None]:
 
 def _dates() -> str:
     """Say which dates it is now, and in how many time zones: with each midnight somewhere it changes."""
-    zones = Counter(camps.todays().values())
+    zones = Counter(calendar.todays().values())
     return ", ".join(f"{today}: {number}" for today, number in sorted(zones.items()))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from webapp import clock
 from webapp.database import Instant, Model, choice
 from webapp.domain.badges.streaks import Step
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.people.accounts import Person
 
 LONGEST_REASON = 200  # characters

@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, Model
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.infra.ids import new_id
 
 

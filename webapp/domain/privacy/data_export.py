@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from webapp.database import db
-from webapp.domain import audit, camps
+from webapp.domain import audit
 from webapp.domain.audit import Action, Entry
 from webapp.domain.badges import awards
-from webapp.domain.camps import Camp, Site
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp, Site
 from webapp.domain.models.attendance import Attendance
 from webapp.domain.models.badge import Award, Badge
 from webapp.domain.people import accounts
@@ -50,7 +51,7 @@ def _attendance(person: Person) -> list[dict[str, Any]]:
         .where(Attendance.person_id == person.id)
         .order_by(Attendance.camp_date, Camp.start_time, Camp.id)
     )
-    many_sites = camps.has_many_sites()
+    many_sites = calendar.has_many_sites()
     return [
         {
             **({"site": site} if many_sites else {}),

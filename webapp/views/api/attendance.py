@@ -6,10 +6,10 @@ from flask import Response, request
 from flask_openapi import APIBlueprint
 
 from webapp.database import writing
-from webapp.domain import camps
 from webapp.domain.attendance import fast_path, marking, roll_call
 from webapp.domain.attendance.marking import Outcome
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.errors import ConflictError
 from webapp.domain.models.attendance import CampRole
 from webapp.domain.people import accounts
@@ -61,7 +61,7 @@ def mark(path: PersonPath, body: AttendanceBody) -> Response:
     """At today's camp, in one transaction with the badges it earns. Repeating it changes nothing."""
     with writing():
         # The camp is held before the person, as everywhere.
-        camp = camps.hold_only_camp_of_today() if body.camp_id is None else camps.hold_by_id(body.camp_id)
+        camp = calendar.hold_only_camp_of_today() if body.camp_id is None else calendar.hold_by_id(body.camp_id)
         if body.camp_id and camp is None:
             return answer(404, "There is no camp with this id.")
         person = accounts.hold(path.user_id) if camp else accounts.by_id(path.user_id)
@@ -93,6 +93,6 @@ def _one_of_several(person: Person) -> Camp:
     signed_up = roll_call.signed_up_today(person)
     if len(signed_up) == 1:
         return signed_up[0]
-    if camps.camps_of_today(most=1):
+    if calendar.camps_of_today(most=1):
         raise ConflictError("Several camps are on today: say which with camp_id.")
     raise ConflictError("There is no camp today.")

@@ -14,11 +14,11 @@ from flask.typing import ResponseReturnValue, ResponseValue
 
 from webapp import clock
 from webapp.database import writing
-from webapp.domain import camps
 from webapp.domain.attendance import roll_call, sync
 from webapp.domain.attendance.roll_call import Row
 from webapp.domain.attendance.sync import Order
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
 from webapp.domain.models.attendance import LONGEST_REASON, Attendance, CampRole, State
 from webapp.domain.people import accounts
@@ -51,7 +51,7 @@ MOST_ROWS = 5_000  # on one page; the search finds the others
 @permits(Role.COORDINATOR, Role.ADMIN)
 def today() -> ResponseReturnValue:
     """Straight to today's camp; the choice where there are several, or none."""
-    todays = camps.camps_of_today()
+    todays = calendar.camps_of_today()
     if len(todays) == 1:
         return redirect(url_for("roll_call.camp", camp_id=todays[0].id))
     return _choice(todays)
@@ -61,16 +61,16 @@ def today() -> ResponseReturnValue:
 @permits(Role.COORDINATOR, Role.ADMIN)
 def choose() -> ResponseReturnValue:
     """Today's camps, and the last ones, for corrections."""
-    return _choice(camps.camps_of_today())
+    return _choice(calendar.camps_of_today())
 
 
 def _choice(todays: object) -> str:
     return render_template(
         "roll_call/camps.html",
         todays=todays,
-        recent=camps.recent_camps(RECENT),
-        coming=camps.next_camp(),
-        many_sites=camps.has_many_sites(),
+        recent=calendar.recent_camps(RECENT),
+        coming=calendar.next_camp(),
+        many_sites=calendar.has_many_sites(),
     )
 
 
@@ -93,7 +93,7 @@ def camp(camp_id: UUID) -> ResponseReturnValue:
         closed=closed_line(camp),
         seen=seen,
         nobody=[_nobody(state) for state in (None, *State)],
-        many_sites=camps.has_many_sites(),
+        many_sites=calendar.has_many_sites(),
     )
 
 

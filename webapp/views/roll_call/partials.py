@@ -8,12 +8,12 @@ from uuid import UUID
 
 from flask import abort, current_app
 
-from webapp.domain import camps
 from webapp.domain.attendance import roll_call
 from webapp.domain.attendance.fast_path import FastMark
 from webapp.domain.attendance.roll_call import Row
 from webapp.domain.attendance.sync import Done
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import State
 from webapp.domain.people import accounts
 from webapp.views.presentation import clock_time, day
@@ -21,7 +21,7 @@ from webapp.views.presentation import clock_time, day
 
 def find_camp(camp_id: UUID) -> Camp:
     """The camp, or 404."""
-    return camps.by_id(camp_id) or abort(404)
+    return calendar.by_id(camp_id) or abort(404)
 
 
 def rows_html(camp: Camp, rows: Sequence[Row]) -> str:

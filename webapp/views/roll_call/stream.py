@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp.domain.attendance import roll_call
 from webapp.domain.attendance.roll_call import Changed
-from webapp.domain.camps import Camp
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.people import cards
 from webapp.domain.people.accounts import Role
 from webapp.views import live

@@ -17,7 +17,6 @@ from sqlalchemy.exc import IntegrityError
 
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import camps
 from webapp.domain.attendance import roll_call
 from webapp.domain.attendance import sync as operations
 from webapp.domain.attendance.fast_path import FastMark
@@ -30,7 +29,8 @@ from webapp.domain.attendance.sync import (
     MarkOrder,
     Order,
 )
-from webapp.domain.camps import Camp
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import Camp
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.models.attendance import State
 from webapp.domain.people import accounts
@@ -179,7 +179,7 @@ def _once(order: Order, sent_at: datetime | None) -> Done:
 
 def _as_it_stands(order: Order) -> tuple[Camp | None, Sequence[Row]]:
     """The camp, and the row of the person whose mark was not carried out."""
-    camp = camps.by_id(order.camp)
+    camp = calendar.by_id(order.camp)
     person_id = getattr(order, "person", None)
     if camp is None or person_id is None or accounts.by_id(person_id) is None:
         return camp, []

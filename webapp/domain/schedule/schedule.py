@@ -16,18 +16,19 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import clear, db, one_at_a_time, rows_changed, scratch
-from webapp.domain import audit, camps
+from webapp.domain import audit
 from webapp.domain.attendance import roll_call
 from webapp.domain.audit import Action, Effect, EntryAward
 from webapp.domain.badges import awards
-from webapp.domain.camps import USUAL_START, Camp, Site, Status, clean_label, folded
+from webapp.domain.camps import calendar
+from webapp.domain.camps.calendar import USUAL_START, Camp, Site, Status, clean_label, folded
 from webapp.domain.errors import ConflictError, InvalidError
 from webapp.domain.evaluation import bulk
 from webapp.domain.models.attendance import Attendance, State, is_marked
 from webapp.domain.models.badge import Award
 from webapp.domain.models.totals import Totals
 from webapp.domain.people.accounts import Person
-from webapp.domain.series import MOST_CAMPS
+from webapp.domain.schedule.series import MOST_CAMPS
 from webapp.infra.ids import new_id
 
 MOST_NAMES = 10  # of people who gain a badge
@@ -175,7 +176,7 @@ def _facts(camp: Camp) -> dict[str, object]:
 def _hold_calendar(site_id: UUID, first: date) -> None:
     """One change of the calendar at a time, and no marks at a site's camps from a date on meanwhile."""
     one_at_a_time(bulk.WORK)
-    camps.hold_from(site_id, first)
+    calendar.hold_from(site_id, first)
 
 
 def _hold(camp: Camp, *dates: date) -> tuple[Camp, date]:
@@ -185,8 +186,8 @@ def _hold(camp: Camp, *dates: date) -> tuple[Camp, date]:
     one_at_a_time(bulk.WORK)  # before its date is read, which only this work changes
     now = db.session.execute(select(Camp.camp_date).where(Camp.id == camp.id)).scalar_one()
     first = min((now, *dates))
-    camps.hold_from(camp.site_id, first)
-    return camps.hold(camp, to_change=True), first
+    calendar.hold_from(camp.site_id, first)
+    return calendar.hold(camp, to_change=True), first
 
 
 def _put(site: Site, name: str, dates: Sequence[date], start_time: time, entry_id: UUID | None) -> list[Camp]:
@@ -260,7 +261,7 @@ def add_site(name: str, time_zone: str) -> Site:
     :class:`ConflictError` for the name of another.
     """
     one_at_a_time(bulk.WORK)
-    site = camps.add_site(name, time_zone)
+    site = calendar.add_site(name, time_zone)
     audit.note(Action.SITE_ADDED, details={"site_id": site.id, **_site_facts(site)})
     return site
 
@@ -274,16 +275,16 @@ def change_site(site: Site, name: str | None, time_zone: str | None) -> None:
     one_at_a_time(bulk.WORK)
     db.session.refresh(site)
     name = site.name if name is None else clean_label(name, "place")
-    time_zone = site.time_zone if time_zone is None else camps.clean_time_zone(time_zone)
+    time_zone = site.time_zone if time_zone is None else calendar.clean_time_zone(time_zone)
     if name != site.name:
-        camps.must_be_free(name, site.id)
+        calendar.must_be_free(name, site.id)
     before, today_before = _site_facts(site), site.today
     site.name, site.time_zone = name, time_zone
     after = _site_facts(site)
     if before == after:
         return
     first = min(today_before, site.today)
-    camps.hold_from(site.id, first)
+    calendar.hold_from(site.id, first)
     if site.today < today_before and _is_anybody_marked(site, site.today):
         raise ConflictError(
             f"In {time_zone} it is not yet {today_before}, and people are marked at a camp of that day already. "
@@ -438,7 +439,7 @@ def find(query: str = "", site: Site | None = None, day: date | None = None) -> 
     here = [*([Camp.site_id == site.id] if site else []), *([Camp.camp_date == day] if day else [])]
     return (
         select(Camp)
-        .where(camps.named(query), *here)
+        .where(calendar.named(query), *here)
         .order_by(Camp.camp_date.desc(), Camp.start_time, Camp.name, Camp.id)
     )
 

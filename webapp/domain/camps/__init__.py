@@ -1,0 +1,1 @@
+"""Sites, camps and their calendars, and how they are locked."""
