@@ -16,11 +16,11 @@ from tests import factories
 from tests.conftest import ENGINE
 from webapp import create_app
 from webapp.database import db, writing
-from webapp.domain import organisation
 from webapp.domain.attendance import fast_path
 from webapp.domain.badges import definitions, history
 from webapp.domain.badges.definitions import Draft
 from webapp.domain.evaluation import backfill, verify
+from webapp.domain.organisation import settings
 from webapp.domain.people.accounts import Role
 from webapp.domain.people.credentials import Asker
 
@@ -169,7 +169,7 @@ def test_a_database_of_the_former_version_serves_marks_at_once(empty: Flask) -> 
     assert badge.name not in [name for name, _ in badges()]
     upgrade()
     assert counted() == before
-    assert organisation.get(organisation.TOTALS) == organisation.TO_BE_FILLED
+    assert settings.get(settings.TOTALS) == settings.TO_BE_FILLED
     asker = Asker(ravi.id, ravi.session_no)
     assert fast_path.mark(people[0].id, today.id, asker) is None  # nobody knows their totals
     factories.attend(people[0], [today], ravi)
@@ -182,7 +182,7 @@ def test_a_database_of_the_former_version_serves_marks_at_once(empty: Flask) -> 
         with writing():
             is_more = backfill.fill_totals()
     db.session.remove()
-    assert organisation.get(organisation.TOTALS) == ""
+    assert settings.get(settings.TOTALS) == ""
     assert fast_path.mark(people[1].id, today.id, asker)
     assert verify.differences() == []
 

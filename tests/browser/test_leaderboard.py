@@ -13,7 +13,7 @@ from tests.browser.looks import has_no_faults
 from tests.conftest import People
 from tests.factories import attend, weekly
 from webapp.database import writing
-from webapp.domain import organisation
+from webapp.domain.organisation import settings
 from webapp.domain.people.accounts import Person
 
 OpenAs = Callable[..., Page]
@@ -94,7 +94,7 @@ def test_every_state_of_a_board_fits_and_can_be_read(
 ) -> None:
     """No sideways scrolling, no figure over a name, and no accessibility fault that axe knows of."""
     with app.app_context(), writing():
-        organisation.show_neighbourhoods(True)
+        settings.show_neighbourhoods(True)
     states = {
         people.admin: [
             "",

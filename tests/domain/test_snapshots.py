@@ -22,12 +22,12 @@ from tests.factories import attend, weekly
 from tests.serving import ROOT, SECRET, until
 from webapp import clock, worker
 from webapp.database import db, try_one_at_a_time, writing
-from webapp.domain import organisation
 from webapp.domain.evaluation import bulk
 from webapp.domain.leaderboard import boards, snapshots
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, OVERALL, Key, RankBy
 from webapp.domain.models.board import Board, BoardLine
 from webapp.domain.models.totals import Totals
+from webapp.domain.organisation import settings
 from webapp.domain.people import accounts
 
 YEAR = Key(EVERYWHERE, 2026)
@@ -128,7 +128,7 @@ def test_while_totals_are_not_all_there_attendance_is_asked(app: Flask) -> None:
     random_life(5)
     with writing():
         db.session.execute(delete(Totals))
-        organisation.put(organisation.TOTALS, organisation.TO_BE_FILLED)
+        settings.put(settings.TOTALS, settings.TO_BE_FILLED)
     compare(4)
 
 

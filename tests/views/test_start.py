@@ -14,10 +14,11 @@ from tests.factories import PASSWORD, attend
 from tests.views.test_trail import words
 from webapp import clock
 from webapp.database import db
-from webapp.domain import first_day, organisation, trail
+from webapp.domain import trail
 from webapp.domain.audit import Action
 from webapp.domain.camps import calendar
 from webapp.domain.camps.calendar import Camp
+from webapp.domain.organisation import onboarding, settings
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
 from webapp.domain.trail import Wanted
@@ -74,7 +75,7 @@ def test_an_admin_is_led_through_it(app: Flask, browser: FlaskClient) -> None:
     with app.app_context():
         (camp,) = db.session.scalars(select(Camp))
         assert (camp.name, camp.start_time.hour, camp.site.name) == ("Hoskote", 8, calendar.DEFAULT_SITE)
-        assert (organisation.name(), camp.site.time_zone) == ("Arogya Camps", "Asia/Colombo")
+        assert (settings.name(), camp.site.time_zone) == ("Arogya Camps", "Asia/Colombo")
         numbers = dict(db.session.execute(select(Person.name, Person.book_no)).tuples().all())
         assert numbers == {"Meera Krishnan": 1, "Imran Pasha": 7, "Ravi Gowda": 9, "Asha Rao": 10}
         ravi = credentials.authenticate(9, PASSWORD)
@@ -171,7 +172,7 @@ def test_bad_input_is_said_at_the_field_and_kept(
         with app.app_context():
             people = db.session.execute(select(Person.name, Person.role, Person.password_hash).order_by(Person.book_no))
             place = calendar.default_site()
-            return [*people.all(), organisation.name(), place.name, db.session.scalar(select(func.count(Camp.id)))]
+            return [*people.all(), settings.name(), place.name, db.session.scalar(select(func.count(Camp.id)))]
 
     before = everything()
     answer = browser.post(f"{START}{step}", data=data)
@@ -235,7 +236,7 @@ def test_settings_can_be_changed_later(app: Flask, as_: As, people: People) -> N
     ):
         assert admin.post("/office/settings/", data=opened | data).status_code == 303
     with app.app_context():
-        assert (organisation.name(), organisation.time_zone()) == ("Asha", "Asia/Kolkata")
+        assert (settings.name(), settings.time_zone()) == ("Asha", "Asia/Kolkata")
         entries = trail.entries(Wanted(action=Action.SITE_CHANGED), limit=5)
         moved = [(entry.facts["before"], entry.facts["after"]) for entry in entries]
         home, paris = {"time_zone": "Asia/Kolkata"}, {"time_zone": "Europe/Paris"}
@@ -267,12 +268,12 @@ def test_the_hub_shows_every_place_and_what_was_done_lately(app: Flask, as_: As,
 
 def test_the_first_day_is_told_from_the_data(app: Flask, people: People) -> None:
     with app.app_context():
-        standing = first_day.standing()
+        standing = onboarding.standing()
         assert (standing.has_people, standing.has_coordinator, standing.next) == (True, True, "organisation")
         camp = factories.camp()
-        assert not first_day.is_over()
+        assert not onboarding.is_over()
         attend(people.volunteer, [camp], people.coordinator)
-        assert first_day.is_over()
+        assert onboarding.is_over()
         assert clock.now() == SUNDAY
 
 

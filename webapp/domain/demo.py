@@ -8,7 +8,6 @@ from random import Random
 from sqlalchemy import delete, func, select
 
 from webapp.database import db
-from webapp.domain import organisation
 from webapp.domain.attendance import marking, roll_call
 from webapp.domain.attendance.roll_call import Closing
 from webapp.domain.attendance.sync import Operation
@@ -25,6 +24,7 @@ from webapp.domain.models.attendance import Attendance, CampRole, State
 from webapp.domain.models.badge import Award, Revocation
 from webapp.domain.models.board import Board, BoardLine, BoardRequest
 from webapp.domain.models.totals import Totals
+from webapp.domain.organisation import settings
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
 from webapp.domain.people.credentials import PasswordLink
@@ -105,7 +105,7 @@ def seed(*, clear: bool = False, erase_real_data: bool = False) -> str:
     if clear:
         _clear()
     today = calendar.default_site().today
-    if not organisation.get("demo"):
+    if not settings.get("demo"):
         _fill(today)
         done = "The demo is filled in."
     elif any(roll_call.people_on(camp) for camp in calendar.camps_of_today()):
@@ -119,7 +119,7 @@ def seed(*, clear: bool = False, erase_real_data: bool = False) -> str:
 def holds_real_data() -> bool:
     """Whether there is a person or a camp that the demo did not make."""
     names = {member.book_no: member.name for member in members()}
-    is_demo = bool(organisation.get("demo"))
+    is_demo = bool(settings.get("demo"))
     for book_no, name in db.session.execute(select(Person.book_no, Person.name)):
         if not is_demo or names.get(book_no) != name:
             return True
@@ -155,7 +155,7 @@ def _clear() -> None:
     kept = (
         *(BoardRequest, BoardLine, Board, Totals, Revocation, Award, Operation, Closing, Attendance, Camp),
         *(UploadProblem, UploadRow, Upload, Job, EntryAward, AuditEntry, PasswordLink),
-        *(Person, organisation.Setting),
+        *(Person, settings.Setting),
     )
     for table in kept:
         db.session.execute(delete(table))
@@ -169,8 +169,8 @@ def _fill(today: date) -> None:
         person = accounts.add_person(member.name, book_no=member.book_no, role=role)
         if password:
             credentials.set_password(person, credentials.hash_password(password))
-    organisation.put("name", NAME)
-    organisation.put("demo", today.isoformat())
+    settings.put("name", NAME)
+    settings.put("demo", today.isoformat())
     imports.store(_history(today))
     _open_camp(today)
 

@@ -3,7 +3,7 @@
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.domain import first_day
+from webapp.domain.organisation import onboarding
 from webapp.domain.people.accounts import Person, Role
 from webapp.views.presentation import menu
 from webapp.views.security import permits, viewer
@@ -20,6 +20,6 @@ def index() -> ResponseReturnValue:
 
 def first_place(person: Person) -> str:
     """Where somebody's work begins. An admin of a new organisation is led through its first day."""
-    if person.role is Role.ADMIN and not first_day.is_over():
+    if person.role is Role.ADMIN and not onboarding.is_over():
         return url_for("start.index")
     return url_for(menu(person)[0][0])

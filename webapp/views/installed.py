@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, current_app, render_template, url_for
 
-from webapp.domain import organisation
+from webapp.domain.organisation import settings
 from webapp.views.presentation import static_url
 from webapp.views.security import CONTENT_SECURITY_POLICY, public
 
@@ -20,7 +20,7 @@ QR_WORKER = "vendor/qr-scanner-worker.min.js"
 @public
 def manifest() -> Response:
     """The app's name, icons and first page; that leads each role to its own place."""
-    name = organisation.name()
+    name = settings.name()
     icons = [
         {"src": static_url("icon.svg"), "type": "image/svg+xml", "sizes": "any"},
         {"src": static_url("icons/192.png"), "type": "image/png", "sizes": "192x192"},

@@ -14,13 +14,13 @@ from flask_sqlalchemy.pagination import Pagination
 
 from webapp import clock, worker
 from webapp.database import writing
-from webapp.domain import organisation
 from webapp.domain.camps import calendar
 from webapp.domain.camps.calendar import Site
 from webapp.domain.leaderboard import boards, snapshots
 from webapp.domain.leaderboard.boards import Line
 from webapp.domain.leaderboard.snapshots import ALL_TIME, EVERYWHERE, RECENT, Key, RankBy
 from webapp.domain.models.board import Board
+from webapp.domain.organisation import settings
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person, Role
 from webapp.views.presentation import clock_time, day
@@ -114,7 +114,7 @@ class Opened:
         """
         if self.board is None or self.is_current:
             return ""
-        zone = organisation.time_zone()
+        zone = settings.time_zone()
         local = self.board.as_of.astimezone(ZoneInfo(zone))
         time = clock_time(local, zone)
         return time if local.date() == clock.today(zone) else f"{time} on {day(local.date())}"
@@ -127,7 +127,7 @@ class Opened:
         told = snapshots.request_of(self.key)
         if told is None or clock.now() - told.since < SILENT_AFTER:
             return ""
-        return clock_time(told.since, organisation.time_zone())
+        return clock_time(told.since, settings.time_zone())
 
 
 def open_board(key: Key) -> Opened:
@@ -196,7 +196,7 @@ def index() -> ResponseReturnValue:
         more=len(found) > MOST_FOUND,
         marked=marked,
         is_on_it=not marked or place is not None,
-        neighbourhoods=organisation.shows_neighbourhoods(),
+        neighbourhoods=settings.shows_neighbourhoods(),
     )
 
 
@@ -204,7 +204,7 @@ def index() -> ResponseReturnValue:
 @permits(*Role)
 def mine() -> ResponseReturnValue:
     """Where one stands: oneself, and some above and below."""
-    if not organisation.shows_neighbourhoods():
+    if not settings.shows_neighbourhoods():
         abort(404)
     choice = Choice.requested()
     person = viewer()
@@ -225,8 +225,8 @@ def mine() -> ResponseReturnValue:
 def neighbourhoods() -> ResponseReturnValue:
     """Let volunteers see where they stand, or not."""
     with writing():
-        organisation.show_neighbourhoods(request.form.get("show") == "yes")
-    if organisation.shows_neighbourhoods():
+        settings.show_neighbourhoods(request.form.get("show") == "yes")
+    if settings.shows_neighbourhoods():
         flash("Volunteers see where they stand, with some above and below them.")
     else:
         flash("Only admins see the leaderboard.")

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from webapp.domain import first_day, organisation
 from webapp.domain.camps import calendar
+from webapp.domain.organisation import onboarding, settings
 from webapp.domain.people.accounts import Role
 from webapp.domain.trail import entries
 from webapp.views.security import permits
@@ -49,8 +49,8 @@ def index() -> ResponseReturnValue:
     return render_template(
         "office/index.html",
         places=[(endpoint, word, said, _icon(endpoint)) for endpoint, word, said in PLACES],
-        is_new=not first_day.is_over(),
-        lately=lines_of(entries(limit=LATELY), ZoneInfo(organisation.time_zone())),
+        is_new=not onboarding.is_over(),
+        lately=lines_of(entries(limit=LATELY), ZoneInfo(settings.time_zone())),
         today=calendar.default_site().today,
     )
 

@@ -11,11 +11,11 @@ import segno
 from flask import Flask, current_app, url_for
 from markupsafe import Markup
 
-from webapp.domain import organisation
 from webapp.domain.badges import criteria
 from webapp.domain.camps.calendar import Camp
 from webapp.domain.models.attendance import CampRole, State
 from webapp.domain.models.badge import Requirement
+from webapp.domain.organisation import settings
 from webapp.domain.people import cards
 from webapp.domain.people.accounts import Person, Role
 from webapp.views.security import secret, signed_in
@@ -59,7 +59,7 @@ def init_app(app: Flask) -> None:
     app.add_template_global(qr_code)
     app.add_template_global(qr_picture)
     app.add_template_global(menu)
-    app.add_template_global(organisation.name, "organisation_name")
+    app.add_template_global(settings.name, "organisation_name")
     app.jinja_env.globals.update(CampRole=CampRole, State=State)
     app.context_processor(_shared)
 
@@ -71,7 +71,7 @@ def _shared() -> dict[str, object]:
 def menu(person: Person) -> list[tuple[str, str, str]]:
     """The two or three places somebody's role needs: endpoint, word and icon."""
     places = MENUS[person.role]
-    if person.role is Role.VOLUNTEER and organisation.shows_neighbourhoods():
+    if person.role is Role.VOLUNTEER and settings.shows_neighbourhoods():
         return [places[0], ("leaderboard.mine", "Where I stand", "chart"), *places[1:]]
     return places
 

@@ -8,9 +8,9 @@ from flask_wtf import FlaskForm
 from wtforms import Field, SelectField, StringField
 
 from webapp.database import writing
-from webapp.domain import organisation
 from webapp.domain.camps import calendar
 from webapp.domain.errors import DomainError
+from webapp.domain.organisation import settings
 from webapp.domain.people.accounts import Role
 from webapp.domain.schedule import schedule
 from webapp.views.security import permits
@@ -22,7 +22,7 @@ blueprint = Blueprint("settings", __name__, url_prefix="/office/settings")
 def _time_zones() -> dict[str, list[str]]:
     """The time zones by region; the organisation's own is among them, whatever it is."""
     regions: dict[str, list[str]] = {}
-    for zone in sorted({*organisation.time_zones(), organisation.time_zone()}):
+    for zone in sorted({*settings.time_zones(), settings.time_zone()}):
         regions.setdefault(zone.partition("/")[0], []).append(zone)
     return regions
 
@@ -36,8 +36,8 @@ class OrganisationForm(FlaskForm):  # type: ignore[misc]
 
 def organisation_form() -> OrganisationForm:
     """The form as it was sent, or with what holds now."""
-    name = organisation.name() if organisation.has_name() else ""
-    return OrganisationForm(organisation=name, time_zone=organisation.time_zone())
+    name = settings.name() if settings.has_name() else ""
+    return OrganisationForm(organisation=name, time_zone=settings.time_zone())
 
 
 def save(form: OrganisationForm) -> bool:
@@ -46,7 +46,7 @@ def save(form: OrganisationForm) -> bool:
     try:
         with writing():
             if changed(form.organisation):
-                organisation.rename(form.organisation.data or "")
+                settings.rename(form.organisation.data or "")
             field = form.time_zone
             if changed(form.time_zone):
                 schedule.change_site(calendar.default_site(), None, form.time_zone.data or "")

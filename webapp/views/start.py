@@ -10,12 +10,12 @@ from wtforms import Field, PasswordField, StringField, TextAreaField
 from wtforms.widgets import DateInput, TimeInput
 
 from webapp.database import writing
-from webapp.domain import first_day
-from webapp.domain import organisation as organisations
 from webapp.domain.camps import calendar
 from webapp.domain.camps.calendar import USUAL_START, Camp
 from webapp.domain.errors import DomainError, InvalidError
 from webapp.domain.import_export.history_file import parse_date
+from webapp.domain.organisation import onboarding
+from webapp.domain.organisation import settings as organisations
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
 from webapp.domain.schedule import schedule
@@ -110,7 +110,7 @@ def people() -> ResponseReturnValue:
     if form.validate():
         try:
             with writing():
-                added = first_day.add_people(form.people.data or "")
+                added = onboarding.add_people(form.people.data or "")
         except DomainError as error:
             refuse(form.people, error)
         else:
@@ -137,7 +137,7 @@ def coordinator() -> ResponseReturnValue:
 def skip() -> ResponseReturnValue:
     """Be led no more."""
     with writing():
-        first_day.skip()
+        onboarding.skip()
     flash("You are not led here any more. Everything is in the office.")
     return redirect(url_for("office.index"), 303)
 
@@ -148,7 +148,7 @@ def _done(said: str) -> ResponseReturnValue:
 
 
 def _page(**sent: FlaskForm) -> ResponseReturnValue:
-    standing = first_day.standing()
+    standing = onboarding.standing()
     page = render_template(
         "start/index.html",
         standing=standing,
@@ -208,7 +208,7 @@ def _appoint(form: CoordinatorForm) -> Person | None:
         password_hash = credentials.hash_password(given) if given or not _has_links() else None
         field = form.who
         with writing():
-            first_day.appoint(person)
+            onboarding.appoint(person)
             if password_hash:
                 credentials.set_password(person, password_hash)
     except DomainError as error:

@@ -12,10 +12,11 @@ from flask import Blueprint, Flask, abort, render_template, request, stream_with
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import audit, cells, organisation, trail
+from webapp.domain import audit, cells, trail
 from webapp.domain.audit import Action, Effect, Entry
 from webapp.domain.camps import calendar
 from webapp.domain.camps.calendar import Camp
+from webapp.domain.organisation import settings
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person, Role
 from webapp.domain.trail import Named, Place, Story, Wanted
@@ -365,7 +366,7 @@ def _awards(effect: Effect, entry: Entry, named: Named) -> str:
 
 
 def _zone() -> ZoneInfo:
-    return ZoneInfo(organisation.time_zone())
+    return ZoneInfo(settings.time_zone())
 
 
 def _uuid(text: str) -> UUID | None:

@@ -10,12 +10,13 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from webapp.database import db
-from webapp.domain import audit, jobs, organisation
+from webapp.domain import audit, jobs
 from webapp.domain.audit import Action
 from webapp.domain.evaluation import bulk
 from webapp.domain.evaluation.bulk import Evaluated
 from webapp.domain.jobs import Job, Kind, Status
 from webapp.domain.models.badge import Badge
+from webapp.domain.organisation import settings
 from webapp.domain.people.accounts import Person
 from webapp.infra.ids import new_id
 
@@ -64,13 +65,13 @@ def fill_totals() -> bool:
     """Work out the totals of the next people, where an upgrade left them to be filled; whether there
     are more. Inside the caller's transaction.
     """
-    said = organisation.get(organisation.TOTALS)
+    said = settings.get(settings.TOTALS)
     if not said:
         return False
-    last = UUID(said) if said != organisation.TO_BE_FILLED else None
+    last = UUID(said) if said != settings.TO_BE_FILLED else None
     last = bulk.evaluate_next(last, Evaluated(), most=BATCH)
     if last is None:
-        organisation.drop(organisation.TOTALS)
+        settings.drop(settings.TOTALS)
         return False
-    organisation.put(organisation.TOTALS, str(last))
+    settings.put(settings.TOTALS, str(last))
     return True

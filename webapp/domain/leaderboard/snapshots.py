@@ -45,7 +45,6 @@ from webapp.database import (
     scratch,
     try_one_at_a_time,
 )
-from webapp.domain import organisation
 from webapp.domain.audit import Entry
 from webapp.domain.camps import calendar
 from webapp.domain.camps.calendar import Camp, Site
@@ -53,6 +52,7 @@ from webapp.domain.evaluation import bulk
 from webapp.domain.models.badge import Award
 from webapp.domain.models.board import Board, BoardLine, BoardRequest
 from webapp.domain.models.totals import Totals
+from webapp.domain.organisation import settings
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person
 
@@ -323,7 +323,7 @@ def _write_lines(board_id: UUID, key: Key) -> int:
 
 def _figures(key: Key) -> FromClause:
     """Give visits and longest streak by person: from the totals where they tell, else from attendance."""
-    if key.period == ALL_TIME and not organisation.get(organisation.TOTALS):
+    if key.period == ALL_TIME and not settings.get(settings.TOTALS):
         of_site = Totals.site_id == key.site_id if key.site_id != EVERYWHERE else true()
         return (
             select(

@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import Select, func, select
 
 from webapp.database import db
-from webapp.domain import audit, organisation
+from webapp.domain import audit
 from webapp.domain.audit import Action
 from webapp.domain.camps.calendar import Camp
 from webapp.domain.errors import ConflictError, DomainError, InvalidError
 from webapp.domain.models.attendance import Attendance, is_marked
+from webapp.domain.organisation import settings
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person, Role, fold
 
@@ -57,7 +58,7 @@ class FirstDay:
 def standing() -> FirstDay:
     """What is done by now."""
     return FirstDay(
-        has_name=organisation.has_name(),
+        has_name=settings.has_name(),
         has_camp=_is_there(select(Camp.id)),
         has_people=_is_there(select(Person.id).where(Person.role != Role.ADMIN)),
         has_coordinator=_is_there(select(Person.id).where(Person.role == Role.COORDINATOR)),
@@ -74,12 +75,12 @@ def is_over() -> bool:
 def skip() -> None:
     """An admin wants to find their way alone."""
     if not _is_skipped():
-        organisation.put(SKIPPED, "skipped")
+        settings.put(SKIPPED, "skipped")
         audit.note(Action.SETTINGS_CHANGED, details={SKIPPED: "skipped"})
 
 
 def _is_skipped() -> bool:
-    return organisation.get(SKIPPED) == "skipped"
+    return settings.get(SKIPPED) == "skipped"
 
 
 def _has_marks() -> bool:

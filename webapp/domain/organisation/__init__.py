@@ -1,0 +1,1 @@
+"""The organisation's settings, and the steps of an empty installation."""
