@@ -2,7 +2,8 @@
 
 import pytest
 
-from webapp.domain.badges.streaks import Step, Streaks, after, walk
+from webapp.domain.badges.streaks import Streaks, after, walk
+from webapp.domain.models.attendance import Step
 
 STEPS = {"v": Step.VISIT, "s": Step.SKIPPED, "m": Step.MISSED}
 

@@ -45,9 +45,9 @@ from webapp.domain.attendance.marking import Outcome, stands_as
 from webapp.domain.audit import Action, Effect
 from webapp.domain.badges.awards import AwardChanges
 from webapp.domain.badges.criteria import CRITERIA, MarkContext
-from webapp.domain.badges.streaks import Step, after
+from webapp.domain.badges.streaks import after
 from webapp.domain.camps.calendar import Camp, Site, Status
-from webapp.domain.models.attendance import Attendance, CampRole, State
+from webapp.domain.models.attendance import Attendance, CampRole, State, Step
 from webapp.domain.models.badge import Badge
 from webapp.domain.people.accounts import Person, Role
 from webapp.domain.people.credentials import Asker

@@ -18,10 +18,10 @@ from sqlalchemy import Date, Select, exists, func, null, select, union_all
 from sqlalchemy.orm import aliased
 
 from webapp.database import db
-from webapp.domain.badges.streaks import Step, Streaks, walk
+from webapp.domain.badges.streaks import Streaks, walk
 from webapp.domain.camps import calendar
 from webapp.domain.camps.calendar import Camp, Status
-from webapp.domain.models.attendance import Attendance, is_marked, step_in_sql
+from webapp.domain.models.attendance import Attendance, Step, is_marked, step_in_sql
 from webapp.domain.models.totals import Figures
 from webapp.domain.people.accounts import Person
 

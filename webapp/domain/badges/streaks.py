@@ -10,17 +10,9 @@ histories see it in the places of the dates on the calendar.
 """
 
 from collections.abc import Iterable, Sequence
-from enum import IntEnum
 from typing import NamedTuple
 
-
-class Step(IntEnum):
-    """What a camp was for one person. Of several on one date, the greatest makes the date's step."""
-
-    MISSED = 0
-    SKIPPED = 1  # excused, or there in another role
-    VISIT = 2
-
+from webapp.domain.models.attendance import Step
 
 MISSED, VISIT = Step.MISSED, Step.VISIT  # a look-up less for each of very many dates
 

@@ -41,12 +41,11 @@ from webapp.domain.audit import Action, Effect, EntryAward
 from webapp.domain.badges import awards, history
 from webapp.domain.badges.awards import Due, Offer
 from webapp.domain.badges.history import HeldCamp, History, Mark
-from webapp.domain.badges.streaks import Step
 from webapp.domain.camps import calendar as camps
 from webapp.domain.camps.calendar import Camp
 from webapp.domain.evaluation import person as one
 from webapp.domain.evaluation.person import Change
-from webapp.domain.models.attendance import Attendance, is_marked, step_in_sql
+from webapp.domain.models.attendance import Attendance, Step, is_marked, step_in_sql
 from webapp.domain.models.badge import Award, Badge
 from webapp.domain.models.totals import Figures, Totals
 from webapp.domain.people.accounts import Person

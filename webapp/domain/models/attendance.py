@@ -1,7 +1,7 @@
 """Records: what is stored of one person at one camp, and what that is on the walk."""
 
 from datetime import date, datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, and_, case
@@ -10,11 +10,18 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from webapp import clock
 from webapp.database import Instant, Model, choice
-from webapp.domain.badges.streaks import Step
 from webapp.domain.camps.calendar import Camp
 from webapp.domain.people.accounts import Person
 
 LONGEST_REASON = 200  # characters
+
+
+class Step(IntEnum):
+    """What a camp was for one person. Of several on one date, the greatest makes the date's step."""
+
+    MISSED = 0
+    SKIPPED = 1  # excused, or there in another role
+    VISIT = 2
 
 
 class CampRole(StrEnum):
