@@ -44,7 +44,7 @@ DOMAIN = (
     "attendance.roll_call",
     "schedule.schedule",
     "attendance.sync",
-    "trail",
+    "audit_search",
     "import_export.history_file",
     "import_export.uploads",
     "import_export.staging",

@@ -22,13 +22,13 @@ from tests.factories import attend
 from tests.views.conftest import HTMX
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import trail
+from webapp.domain import audit_search
 from webapp.domain.attendance import fast_path, marking
 from webapp.domain.audit import Action, Entry
+from webapp.domain.audit_search import AuditFilter
 from webapp.domain.camps import calendar
 from webapp.domain.people.accounts import Person
 from webapp.domain.people.credentials import Asker
-from webapp.domain.trail import Wanted
 
 GROWING = {
     "attendance",
@@ -219,8 +219,8 @@ PAGES = (
 def test_pages(app: Flask, as_: As, people: People, grown: Sequence[Person]) -> None:
     admin = as_(people.admin)
     with app.app_context():
-        entry = trail.entries(limit=1)[0]
-        marked = trail.entries(Wanted(action=Action.PRESENT), limit=1)[0]
+        entry = audit_search.entries(limit=1)[0]
+        marked = audit_search.entries(AuditFilter(action=Action.PRESENT), limit=1)[0]
     with clock.stopped_at(SUNDAY + timedelta(minutes=1)):  # boards that are built now are kept
         _read_all(app, admin, people, entry, marked)
 
@@ -245,14 +245,14 @@ def test_the_trail_as_csv(app: Flask, as_: As, people: People, grown: Sequence[P
 
 def test_kinds_that_are_rare_are_found_by_their_own_index(app: Flask, grown: Sequence[Person]) -> None:
     with app.app_context():
-        wanted = trail.entries(Wanted(action=Action.CAMP_ADDED), limit=3)
+        wanted = audit_search.entries(AuditFilter(action=Action.CAMP_ADDED), limit=3)
         assert len(wanted) == 3
         if ENGINE == "postgresql":
             db.session.execute(text("SET LOCAL enable_seqscan = off"))
             db.session.execute(text("ANALYZE entry"))
         plans = {}
         for action in (Action.CAMP_ADDED, Action.PRESENT):
-            query = select(Entry.id).where(*trail._conditions(Wanted(action=action)))
+            query = select(Entry.id).where(*audit_search._conditions(AuditFilter(action=action)))
             query = query.order_by(Entry.at.desc(), Entry.id.desc()).limit(50)
             explain = "EXPLAIN " if ENGINE == "postgresql" else "EXPLAIN QUERY PLAN "
             sql = query.compile(db.engine, compile_kwargs={"literal_binds": True})

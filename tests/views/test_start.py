@@ -14,14 +14,14 @@ from tests.factories import PASSWORD, attend
 from tests.views.test_trail import words
 from webapp import clock
 from webapp.database import db
-from webapp.domain import trail
+from webapp.domain import audit_search
 from webapp.domain.audit import Action
+from webapp.domain.audit_search import AuditFilter
 from webapp.domain.camps import calendar
 from webapp.domain.camps.calendar import Camp
 from webapp.domain.organisation import onboarding, settings
 from webapp.domain.people import accounts, credentials
 from webapp.domain.people.accounts import Person, Role
-from webapp.domain.trail import Wanted
 
 As = Callable[[Person], FlaskClient]
 START = "/office/start/"
@@ -208,7 +208,7 @@ def test_the_place_keeps_its_name_unless_they_want_another(app: Flask, browser: 
     assert browser.post(f"{START}camp", data=data).status_code == 303
     with app.app_context():
         assert [site.name for site in calendar.sites()] == ["East Bangalore"]
-        (entry,) = trail.entries(Wanted(action=Action.SITE_CHANGED), limit=5)
+        (entry,) = audit_search.entries(AuditFilter(action=Action.SITE_CHANGED), limit=5)
         assert entry.facts["after"] == {"name": "East Bangalore"}
     said = words(browser.get("/office/trail/?action=site_changed").text)
     assert "changed the place East Bangalore (name from Main site to East Bangalore)" in said
@@ -237,7 +237,7 @@ def test_settings_can_be_changed_later(app: Flask, as_: As, people: People) -> N
         assert admin.post("/office/settings/", data=opened | data).status_code == 303
     with app.app_context():
         assert (settings.name(), settings.time_zone()) == ("Asha", "Asia/Kolkata")
-        entries = trail.entries(Wanted(action=Action.SITE_CHANGED), limit=5)
+        entries = audit_search.entries(AuditFilter(action=Action.SITE_CHANGED), limit=5)
         moved = [(entry.facts["before"], entry.facts["after"]) for entry in entries]
         home, paris = {"time_zone": "Asia/Kolkata"}, {"time_zone": "Europe/Paris"}
         assert moved in ([(home, paris), (paris, home)], [(paris, home), (home, paris)])  # at the same moment

@@ -19,16 +19,16 @@ from tests.factories import attend, weekly
 from tests.views.conftest import HTMX, Camps
 from webapp import clock
 from webapp.database import db, writing
-from webapp.domain import audit, trail
+from webapp.domain import audit, audit_search
 from webapp.domain.attendance import marking
 from webapp.domain.audit import Action, Consequence, Effect, Entry, EntryAward
+from webapp.domain.audit_search import AuditFilter, Place
 from webapp.domain.badges import awards
 from webapp.domain.camps.calendar import Camp
 from webapp.domain.cells import BYTE_ORDER_MARK as BOM
 from webapp.domain.models.badge import Award, Badge, BadgeVersion, Revocation
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person
-from webapp.domain.trail import Place, Wanted
 
 As = Callable[[Person], FlaskClient]
 PHONE = (
@@ -158,7 +158,7 @@ def test_every_action_has_its_words(app: Flask, as_: As, people: People, camps: 
                     camp_id, by_id = camps.today.id, people.admin.id
                     audit.note(action, by_id=by_id, person_id=person_id, camp_id=camp_id, badge_id=badge.id)
                 audit.note(action, person_id=uuid4(), camp_id=uuid4(), badge_id=uuid4(), details={"left_at": "never"})
-        places = [(entry.id, entry.action) for entry in trail.entries(limit=1000)]
+        places = [(entry.id, entry.action) for entry in audit_search.entries(limit=1000)]
     admin = as_(people.admin)
     for entry_id, action in places:
         said = words(admin.get(f"{TRAIL}{entry_id}").text)
@@ -186,7 +186,7 @@ def test_a_phones_marks_name_the_phone_and_the_api_its_script(
     headers = token(people.coordinator) | {"User-Agent": "okhttp/4.12.0"}
     assert client.put(path, json={"logout": False}, headers=headers).status_code == 200
     with app.app_context():
-        found = trail.entries(Wanted(action=Action.PRESENT), limit=10)
+        found = audit_search.entries(AuditFilter(action=Action.PRESENT), limit=10)
     devices = {entry.person_id: entry.device for entry in found}
     assert devices == {people.volunteer.id: "Chrome Mobile, Android", people.other.id: "okhttp"}
     assert {entry.by_id for entry in found} == {people.coordinator.id}
@@ -377,14 +377,14 @@ def test_csv_reads_a_chunk_at_a_time(app: Flask, as_: As, people: People, monkey
         for _ in range(250):
             audit.note(Action.EVALUATED, by_id=people.coordinator.id, person_id=people.volunteer.id)
     asked: list[int] = []
-    real = trail.entries
+    real = audit_search.entries
 
-    def entries(wanted: Wanted, *, after: Place | None = None, limit: int) -> list[Entry]:
+    def entries(wanted: AuditFilter, *, after: Place | None = None, limit: int) -> list[Entry]:
         found = real(wanted, after=after, limit=limit)
         asked.append(len(found))
         return found
 
-    monkeypatch.setattr(trail, "entries", entries)
+    monkeypatch.setattr(audit_search, "entries", entries)
     answer = as_(people.admin).post(f"{TRAIL}audit-trail.csv?action=evaluated")
     assert len(answer.text.splitlines()) == 251
     assert asked == [100, 100, 50, 0]
@@ -411,7 +411,7 @@ def test_an_entry_lists_every_award_page_by_page(app: Flask, as_: As, people: Pe
             entry_id = audit.note(Action.IMPORTED, by_id=people.admin.id, details={"bad": 1}, awards=awards)
     admin = as_(people.admin)
     line = lines(admin.get(f"{TRAIL}?action=imported").text)[0]
-    assert line.count("First Step to Person") == trail.FEW_AWARDS - 1
+    assert line.count("First Step to Person") == audit_search.FEW_AWARDS - 1
     assert "and more" in line
     first = admin.get(f"{TRAIL}{entry_id}").text
     assert "Bad 1" in words(first)
@@ -506,11 +506,11 @@ def test_commands_enter_what_they_do(app: Flask, tmp_path: object, people: Peopl
     given = "another horse\nanother horse\n"
     assert runner.invoke(args=["set-password", str(people.other.book_no)], input=given).exit_code == 0
     with app.app_context():
-        evaluated = trail.entries(Wanted(action=Action.EVALUATED), limit=5)
+        evaluated = audit_search.entries(AuditFilter(action=Action.EVALUATED), limit=5)
         assert [(entry.device, entry.by_id) for entry in evaluated] == [("command line", None)] * 2
         for entry in evaluated:
-            assert [award.person_id for award in trail.awards_of(entry, limit=5)] == [people.volunteer.id]
-        (password,) = trail.entries(Wanted(action=Action.PASSWORD_SET), limit=5)
+            assert [award.person_id for award in audit_search.awards_of(entry, limit=5)] == [people.volunteer.id]
+        (password,) = audit_search.entries(AuditFilter(action=Action.PASSWORD_SET), limit=5)
         assert password.person_id == people.other.id
 
 
@@ -527,14 +527,14 @@ def test_an_evaluation_that_only_names_another_camp_is_entered(
     assert answer.json["new_badges"] == []
     with app.app_context():
         assert db.session.scalars(select(Award.camp_id)).one() == first.id
-        (entry,) = trail.entries(Wanted(action=Action.EVALUATED), limit=5)
+        (entry,) = audit_search.entries(AuditFilter(action=Action.EVALUATED), limit=5)
         assert (entry.person_id, entry.facts) == (people.volunteer.id, {"moved_badges": 1})
 
 
 def test_switching_off_is_entered_in_the_same_transaction(app: Flask, people: People) -> None:
     with app.app_context():
-        before = len(trail.entries(limit=100))
+        before = len(audit_search.entries(limit=100))
         with pytest.raises(RuntimeError), writing():
             accounts.deactivate(db.session.merge(people.other))
             raise RuntimeError("nothing of it stands")
-        assert len(trail.entries(limit=100)) == before
+        assert len(audit_search.entries(limit=100)) == before

@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
+from webapp.domain.audit_search import entries
 from webapp.domain.camps import calendar
 from webapp.domain.organisation import onboarding, settings
 from webapp.domain.people.accounts import Role
-from webapp.domain.trail import entries
 from webapp.views.security import permits
 from webapp.views.trail import lines_of
 

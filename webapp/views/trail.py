@@ -12,14 +12,14 @@ from flask import Blueprint, Flask, abort, render_template, request, stream_with
 from flask.typing import ResponseReturnValue
 
 from webapp.database import writing
-from webapp.domain import audit, cells, trail
+from webapp.domain import audit, audit_search, cells
 from webapp.domain.audit import Action, Effect, Entry
+from webapp.domain.audit_search import AuditFilter, Place, References, Story
 from webapp.domain.camps import calendar
 from webapp.domain.camps.calendar import Camp
 from webapp.domain.organisation import settings
 from webapp.domain.people import accounts
 from webapp.domain.people.accounts import Person, Role
-from webapp.domain.trail import Named, Place, Story, Wanted
 from webapp.views import trail_words
 from webapp.views.csv_out import csv_file
 from webapp.views.security import permits
@@ -97,10 +97,10 @@ class Search:
         """Whether it is known what is looked for."""
         return not self.offers and not self.problems
 
-    def wanted(self, zone: ZoneInfo) -> Wanted:
+    def wanted(self, zone: ZoneInfo) -> AuditFilter:
         """The same in the words of the domain; days are those of a time zone."""
         after = self.until + timedelta(days=1) if self.until else None
-        return Wanted(
+        return AuditFilter(
             person_id=self.person.id if self.person else None,
             by_id=self.by.id if self.by else None,
             by_nobody=self.by_nobody,
@@ -155,7 +155,7 @@ class Search:
         found = calendar.by_id(camp_id) if (camp_id := _uuid(text)) else None
         if found:
             return found
-        named = trail.camps_called(_date(text) or text, MOST_OFFERED + 1)
+        named = audit_search.camps_called(_date(text) or text, MOST_OFFERED + 1)
         if len(named) == 1:
             self.query["camp"] = str(named[0].id)
             return named[0]
@@ -214,7 +214,7 @@ def index() -> ResponseReturnValue:
     after = _place(request.args.get("after", ""))
     found: list[Entry] = []
     if search.is_answered:
-        found = trail.entries(search.wanted(zone), after=after, limit=PER_PAGE + 1)
+        found = audit_search.entries(search.wanted(zone), after=after, limit=PER_PAGE + 1)
     shown = found[:PER_PAGE]
     lines = lines_of(shown, zone, search.person)
     page = render_template(
@@ -234,13 +234,13 @@ def index() -> ResponseReturnValue:
 @permits(Role.ADMIN)
 def entry(entry_id: UUID) -> ResponseReturnValue:
     """One entry, with every award that followed."""
-    found = trail.by_id(entry_id) or abort(404)
+    found = audit_search.by_id(entry_id) or abort(404)
     after = request.args.get("after", "").partition(".")
     place = (_uuid(after[0]), _uuid(after[2]))
-    awards = trail.awards_of(
+    awards = audit_search.awards_of(
         found, after=(place[0], place[1]) if place[0] and place[1] else None, limit=AWARDS_PER_PAGE + 1
     )
-    shown, people, named = awards[:AWARDS_PER_PAGE], trail.people_of(awards), trail.named([found])
+    shown, people, named = awards[:AWARDS_PER_PAGE], audit_search.people_of(awards), audit_search.named([found])
     last = shown[-1] if len(awards) > AWARDS_PER_PAGE else None
     (line,) = lines_of([found], _zone())
     return render_template(
@@ -272,7 +272,7 @@ def export() -> ResponseReturnValue:
 
 def lines_of(entries: Sequence[Entry], zone: ZoneInfo, about: Person | None = None) -> list[Line]:
     """Entries as they are shown, where it is ``about`` somebody with their awards alone."""
-    named = trail.named(entries, about.id if about else None)
+    named = audit_search.named(entries, about.id if about else None)
     return [
         Line(
             each,
@@ -298,12 +298,12 @@ class Told:
 
 def why(person: Person, zone: ZoneInfo) -> list[tuple[Story, list[Told], list[str]]]:
     """Of each award somebody has or had: its story, what made it, and what is known from before the trail."""
-    stories = trail.stories_of(person.id)
-    named = trail.named([cause.entry for story in stories for cause in story.causes], with_awards=False)
+    stories = audit_search.stories_of(person.id)
+    named = audit_search.named([cause.entry for story in stories for cause in story.causes], with_awards=False)
     return [(story, _told(story, named, zone), _from_before(story, zone)) for story in stories]
 
 
-def _told(story: Story, named: Named, zone: ZoneInfo) -> list[Told]:
+def _told(story: Story, named: References, zone: ZoneInfo) -> list[Told]:
     words = {Effect.NEW: "Awarded", Effect.REVOKED: "Taken back", Effect.RETURNED: "Given back"}
     return [
         Told(
@@ -328,13 +328,13 @@ def _from_before(story: Story, zone: ZoneInfo) -> list[str]:
     return said
 
 
-def _rows(wanted: Wanted, zone: ZoneInfo) -> Iterator[Sequence[object]]:
-    for found in trail.all_entries(wanted, chunk=CHUNK):
-        named = trail.named(found, wanted.person_id)
+def _rows(wanted: AuditFilter, zone: ZoneInfo) -> Iterator[Sequence[object]]:
+    for found in audit_search.all_entries(wanted, chunk=CHUNK):
+        named = audit_search.named(found, wanted.person_id)
         yield from [_row(each, named, zone) for each in found]
 
 
-def _row(entry: Entry, named: Named, zone: ZoneInfo) -> Sequence[object]:
+def _row(entry: Entry, named: References, zone: ZoneInfo) -> Sequence[object]:
     by = named.people.get(entry.by_id) if entry.by_id else None
     person = named.people.get(entry.person_id) if entry.person_id else None
     camp = named.camps.get(entry.camp_id) if entry.camp_id else None
@@ -355,14 +355,14 @@ def _row(entry: Entry, named: Named, zone: ZoneInfo) -> Sequence[object]:
     )
 
 
-def _awards(effect: Effect, entry: Entry, named: Named) -> str:
+def _awards(effect: Effect, entry: Entry, named: References) -> str:
     followed = named.awards.get(entry.id, ())
     said = [
         trail_words.award_words(award, entry, named.people, named)
-        for award in followed[: trail.FEW_AWARDS - 1]
+        for award in followed[: audit_search.FEW_AWARDS - 1]
         if award.effect is effect
     ]
-    return "; ".join([*said, "…"] if said and len(followed) == trail.FEW_AWARDS else said)
+    return "; ".join([*said, "…"] if said and len(followed) == audit_search.FEW_AWARDS else said)
 
 
 def _zone() -> ZoneInfo:

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 from flask import url_for
 
 from webapp.domain.audit import Action, Effect, Entry, EntryAward
+from webapp.domain.audit_search import FEW_AWARDS, References
 from webapp.domain.badges.criteria import asks
 from webapp.domain.models.attendance import CampRole
 from webapp.domain.models.badge import Requirement
 from webapp.domain.people.accounts import Person
-from webapp.domain.trail import FEW_AWARDS, Named
 from webapp.views.presentation import day, plural
 
 ACTIONS: dict[Action, tuple[str, str]] = {
@@ -109,7 +109,7 @@ def name_of(person: Person | None) -> str:
     return FORMER if person.anonymised_at else person.name
 
 
-def sentence(entry: Entry, named: Named, zone: ZoneInfo) -> list[Part]:
+def sentence(entry: Entry, named: References, zone: ZoneInfo) -> list[Part]:
     """Who did what to whom, with ways to them."""
     by_themselves = entry.by_id is not None and entry.by_id == entry.person_id
     phrase = ACTIONS[entry.action][1]
@@ -128,7 +128,7 @@ def sentence(entry: Entry, named: Named, zone: ZoneInfo) -> list[Part]:
     return parts
 
 
-def consequences(entry: Entry, named: Named) -> list[Part]:
+def consequences(entry: Entry, named: References) -> list[Part]:
     """Which awards followed, the first of them by name; empty where there were none."""
     awards = named.awards.get(entry.id, ())
     parts: list[Part] = []
@@ -142,7 +142,7 @@ def consequences(entry: Entry, named: Named) -> list[Part]:
     return parts
 
 
-def award_words(award: EntryAward, entry: Entry, people: Mapping[UUID, Person], named: Named) -> str:
+def award_words(award: EntryAward, entry: Entry, people: Mapping[UUID, Person], named: References) -> str:
     """The badge, and whose it is where the entry does not say so."""
     badge = named.badges.get(award.badge_id)
     word = badge.name if badge else "a badge"
@@ -151,7 +151,7 @@ def award_words(award: EntryAward, entry: Entry, people: Mapping[UUID, Person], 
     return f"{word} {'from' if award.effect is Effect.REVOKED else 'to'} {name_of(people.get(award.person_id))}"
 
 
-def whole(entry: Entry, named: Named, zone: ZoneInfo) -> str:
+def whole(entry: Entry, named: References, zone: ZoneInfo) -> str:
     """The entry in one line of text."""
     said = [sentence(entry, named, zone), [Part(entry.device)], consequences(entry, named)]
     return " · ".join("".join(part.text for part in parts) for parts in said if parts)
@@ -182,7 +182,7 @@ def moment(instant: datetime, zone: ZoneInfo) -> str:
     return f"{day(local.date())}, {local:%H:%M}"
 
 
-def _filled(name: str, entry: Entry, named: Named, zone: ZoneInfo) -> Part:
+def _filled(name: str, entry: Entry, named: References, zone: ZoneInfo) -> Part:
     known = entry.facts
     match name:
         case "by":
@@ -215,26 +215,26 @@ def _filled(name: str, entry: Entry, named: Named, zone: ZoneInfo) -> Part:
     raise AssertionError(name)
 
 
-def _by(entry: Entry, named: Named) -> Part:
+def _by(entry: Entry, named: References) -> Part:
     if entry.by_id is None:
         return Part("The command line" if entry.device == "command line" else "Somebody not signed in")
     return _person(entry.by_id, named)
 
 
-def _person(person_id: UUID | None, named: Named) -> Part:
+def _person(person_id: UUID | None, named: References) -> Part:
     person = named.people.get(person_id) if person_id else None
     address = url_for("cabinet.of_person", person_id=person.id) if person and not person.anonymised_at else None
     return Part(name_of(person), address)
 
 
-def _camp(entry: Entry, named: Named) -> Part:
+def _camp(entry: Entry, named: References) -> Part:
     camp = named.camps.get(entry.camp_id) if entry.camp_id else None
     if camp is None:
         return Part("a camp")
     return Part(f"{camp.name}, {day(camp.camp_date)}", url_for("roll_call.camp", camp_id=camp.id))
 
 
-def _time(instant: object, entry: Entry, named: Named, zone: ZoneInfo) -> str:
+def _time(instant: object, entry: Entry, named: References, zone: ZoneInfo) -> str:
     camp = named.camps.get(entry.camp_id) if entry.camp_id else None
     try:
         at = datetime.fromisoformat(str(instant))

@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AuditFilter:
     """Which entries are looked for; what is not given is all."""
 
     person_id: UUID | None = None
@@ -52,7 +52,7 @@ class Wanted:
     """Before this instant."""
 
 
-def entries(wanted: Wanted = Wanted(), *, after: Place | None = None, limit: int) -> list[Entry]:
+def entries(wanted: AuditFilter = AuditFilter(), *, after: Place | None = None, limit: int) -> list[Entry]:
     """The newest entries that are wanted, at most ``limit``; with ``after`` those older than that place."""
     query = select(Entry).where(*_conditions(wanted), *_older_than(after))
     query = query.order_by(Entry.at.desc(), Entry.id.desc()).limit(limit)
@@ -68,7 +68,7 @@ def entries(wanted: Wanted = Wanted(), *, after: Place | None = None, limit: int
     return [entry for entry, _ in zip(merged, range(limit), strict=False)]
 
 
-def all_entries(wanted: Wanted, *, chunk: int) -> Iterator[list[Entry]]:
+def all_entries(wanted: AuditFilter, *, chunk: int) -> Iterator[list[Entry]]:
     """Everything that is wanted, the newest first, so many at a time. Between two chunks nothing is held."""
     after: Place | None = None
     while found := entries(wanted, after=after, limit=chunk):
@@ -87,7 +87,7 @@ def by_id(entry_id: UUID) -> Entry | None:
     return db.session.get(Entry, entry_id)
 
 
-def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+def _conditions(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.by_nobody:
         yield Entry.by_id.is_(None)
     elif wanted.by_id:
@@ -121,7 +121,7 @@ def camps_called(query: str | date, most: int) -> Sequence[Camp]:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class References:
     """What some entries name, as it is today."""
 
     people: Mapping[UUID, Person] = field(default_factory=dict)
@@ -131,14 +131,14 @@ class Named:
     """The first :data:`FEW_AWARDS` that followed from each entry."""
 
 
-def named(some: Collection[Entry], about: UUID | None = None, *, with_awards: bool = True) -> Named:
+def named(some: Collection[Entry], about: UUID | None = None, *, with_awards: bool = True) -> References:
     """What these entries name: people, camps, badges, and the first awards that followed from each; those of one
     person alone where it is ``about`` them.
     """
     awards = _first_awards([entry.id for entry in some], about) if with_awards else {}
     of_awards = [award for followed in awards.values() for award in followed]
     people = {entry.person_id for entry in some} | {entry.by_id for entry in some}
-    return Named(
+    return References(
         _people({each for each in people if each} | {award.person_id for award in of_awards}),
         _camps({entry.camp_id for entry in some if entry.camp_id}),
         _badges(),
