@@ -54,6 +54,7 @@ check: $(VENV)/dev $(VENDOR)/installed node_modules/.checked
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --cache-dir build/import-linter
 	$(BIN)/djlint --quiet --lint templates
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm run --silent check
 
