@@ -83,3 +83,22 @@ def test_every_partial_has_one_root_or_is_told_apart_by_its_underscore() -> None
             assert not whole, file
         elif file.parent.name != "components":
             assert whole, file
+
+
+# docs/glossary.md has the words that took their place.
+RETIRED = {"settlement", "settling", "reckoning", "restate", "tally", "stretch", "rolls", "together"}
+
+
+def test_retired_words_name_nothing() -> None:
+    for module, tree in modules():
+        for node in ast.walk(tree):
+            names = []
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names = [node.name]
+            elif isinstance(node, ast.Name):
+                names = [node.id]
+            elif isinstance(node, ast.arg):
+                names = [node.arg]
+            for name in names:
+                words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+", name)}
+                assert not words & RETIRED, f"{module}: {name}"
