@@ -15,9 +15,10 @@ const NOTHING = { state: "", role: "" };
 export async function decide(ctx) {
   const { action, body, form } = ctx.request;
   const order = orderOf(new URL(action, location.href).pathname, body);
-  if (order.at === "") byId("leaving-time").focus(); // which time was not said
-  const people = order.at === "" ? [] : await carryOut(order, body.get("answer"), ctx);
-  if (order.at !== "") form?.closest("[popover]")?.hidePopover();
+  const isUnsaid = order.at === "" || order.state === "" && !body.has("answer"); // Enter in a field says nothing
+  if (order.at === "") byId("leaving-time").focus();
+  const people = isUnsaid ? [] : await carryOut(order, body.get("answer"), ctx);
+  if (!isUnsaid) form?.closest("[popover]")?.hidePopover();
   return new Response(partial(people), { headers: { "Content-Type": "text/html" } });
 }
 
@@ -44,7 +45,7 @@ async function carryOut(order, answer, ctx) {
   const person = order.person ?? "";
   if (answer) await answered(person, answer);
   else if (order.action === "mark") await mark(order);
-  else if (order.action === "leave") await outbox.leave(order);
+  else if (order.action === "leave") await leave(order);
   else if (order.action === "add") return addSomebody(order, ctx);
   else return wholeList(order);
   return [person];
@@ -60,15 +61,23 @@ async function mark(order) {
   said.textContent = `${aboutOf(person).name}: ${WORDS[state]}.`;
 }
 
+/** @param {Partial<Order>} order */
+async function leave(order) {
+  await outbox.leave(order);
+  const { name } = aboutOf(order.person ?? "");
+  said.textContent = order.at ? `${name}: left${order.at === "now" ? "" : ` at ${order.at}`}.` : `${name}: has not left.`;
+}
+
 /** @param {Partial<Order>} order @param {any} ctx */
 async function addSomebody(order, ctx) {
   if (!order.name) return [];
   const person = outbox.uuid();
+  await outbox.add({ ...order, person });
+  said.textContent = `${order.name}: ${WORDS.present}.`;
   ctx.request.form.reset();
   byId("same-name").hidden = true;
   search.value = "";
   tidy();
-  await outbox.add({ ...order, person });
   ctx.shows = person; // once it is in the list
   return [person];
 }
@@ -84,6 +93,8 @@ async function wholeList(order) {
 async function answered(person, answer) {
   const open = table.entries.filter((entry) => entry.order.person === person && entry.status !== "waiting");
   const last = open.at(-1)?.order;
+  const name = byId("new-name");
+  if (last?.action === "add" && name instanceof HTMLInputElement) name.value = last.name ?? ""; // to be mended
   if (answer === "theirs" || !last) return outbox.drop(open);
   const { action, camp, state, camp_role, reason, card } = last;
   const given = Object.entries({ camp_role, reason, card }).filter(([, value]) => value);
@@ -103,4 +114,5 @@ export function openSheet(li) {
   }
   /** @type {HTMLElement} */ (sheet.querySelector(".leaving")).hidden = li.dataset.state !== "present";
   sheet.showPopover();
+  sheet.focus(); // so that the keyboard goes on in it
 }

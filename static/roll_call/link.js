@@ -14,11 +14,11 @@ export function showLink() {
   const key = JSON.stringify([status, connected, navigator.onLine, entries]);
   if (key === shown) return; // a button that is being pressed must not be replaced
   shown = key;
+  const line = byId("link");
+  line.hidden = !outbox.isOpen() && connected; // without an outbox nothing waits
   const waiting = table.entries.filter((entry) => entry.status === "waiting").length;
   const open = table.entries.filter((entry) => entry.status !== "waiting");
   const parts = [...partsOf(status, waiting), ...toAnswer(open)];
-  const line = byId("link");
-  line.hidden = false;
   line.classList.toggle("waiting", waiting > 0);
   line.replaceChildren(...parts.flatMap((part) => [part, " "]));
   sayRefusal(open.find((entry) => !entry.order.person));
@@ -39,8 +39,12 @@ function partsOf(status, waiting) {
 
 /** @param {import("./rules.js").Entry[]} open */
 function toAnswer(open) {
-  const first = open.length > 0 && rowOf(open[0].order.person ?? "");
-  return first ? [button(`${open.length} to answer`, () => show(first))] : [];
+  const first = open.find(({ order }) => order.person)?.order.person;
+  const showFirst = () => {
+    const row = rowOf(first ?? ""); // as it is then: rows are drawn anew
+    if (row) show(row);
+  };
+  return first ? [button(`${open.length} to answer`, showFirst)] : [];
 }
 
 /** Of the whole list there is no row to say it on. @param {import("./rules.js").Entry | undefined} refused */

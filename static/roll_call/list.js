@@ -14,7 +14,7 @@ export const nameOf = (/** @type {HTMLElement} */ li) => li.querySelector(".name
 
 // --- names, as one searches them ---
 
-export const fold = (/** @type {string} */ text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().trim();
+export const fold = (/** @type {string} */ text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/[‘’ʼ]/g, "'").trim();
 const words = (/** @type {string} */ text) => fold(text).split(/\s+/).filter(Boolean);
 const wanted = () => words(search.value);
 
@@ -141,9 +141,12 @@ function sayNobody() {
   const nobody = byId("nobody");
   const text = search.value.trim();
   nobody.hidden = Boolean(list.querySelector("li.person:not([hidden])"));
+  const canMark = Boolean(byId("add"));
+  const other = canMark ? "; or add somebody new below" : "";
+  const empty = canMark ? " yet. Find people above by name or book number, and mark them as they come." : ".";
   nobody.textContent = text
-    ? `Nobody matches “${text}”. Try part of the name, or the book number; or add somebody new below.`
-    : "Nobody has signed up for this camp yet. Find people above by name or book number, and mark them as they come.";
+    ? `Nobody matches “${text}”. Try part of the name, or the book number${other}.`
+    : `Nobody has signed up for this camp${empty}`;
 }
 
 /** @param {number} expected how many still are */

@@ -6,7 +6,7 @@ import { showLink } from "./link.js";
 import { filter, know, learnOffPage, learnOthers, show, watchSearch } from "./list.js";
 import { listen, news } from "./live.js";
 import * as outbox from "./outbox.js";
-import { button, byId, data, list, page, problem, search } from "./page.js";
+import { button, byId, data, list, page, problem, search, sheet } from "./page.js";
 import { idOf, parse, partial, redrawAwaited, rowOf, swap, table, take, waitingFor } from "./rows.js";
 import "./scanner.js";
 import { askJson, check, send, sendNow } from "./send.js";
@@ -38,6 +38,7 @@ htmx.registerExtension("roll-call", {
     if (element.id === "outbox") redrawAwaited();
     const row = ctx.shows && rowOf(ctx.shows);
     if (row) show(row);
+    if (!outbox.isOpen()) finish(element, ctx.response?.status);
     if (element.matches("[data-outbox]") && outbox.isOpen()) sendNow(); // now that it is seen
   },
 });
@@ -64,11 +65,21 @@ async function begin() {
   keepPage();
 }
 
+/** Without an outbox: what was sent is done with. @param {Element} form @param {number} status */
+function finish(form, status) {
+  if (status >= 400 || !form.matches("[data-outbox]")) return;
+  if (form.id === "add") /** @type {HTMLFormElement} */ (form).reset();
+  /** @type {HTMLElement | null} */ (form.closest("[popover]"))?.hidePopover();
+}
+
 /** What this phone knows beside the page. @param {number} at when the page was read */
 async function recall(at) {
   if (localStorage.getItem("viewer") !== data.viewer) await outbox.forgetLists(); // another person's
   localStorage.setItem("viewer", data.viewer);
-  if (location.search.includes("q=")) history.replaceState(null, "", location.pathname);
+  if (location.search.includes("q=")) {
+    history.replaceState(null, "", location.pathname);
+    setTimeout(() => htmx.trigger(byId("again"), "again")); // the rest of the list, once htmx has looked through the page
+  }
   know(await outbox.kept(`others ${data.camp}`));
   table.entries = (await outbox.all()).filter((entry) => entry.camp === data.camp);
   for (const row of await outbox.rowsSince(data.camp, at)) take(parse(row.html), row.at, { kept: true });
@@ -106,6 +117,14 @@ function watchPage() {
     if (!row) return;
     event.preventDefault();
     openSheet(row);
+  });
+  sheet.addEventListener("keydown", (event) => {
+    const isField = /** @type {Element} */ (event.target).matches("input");
+    if (event.key === "Enter" && isField) event.preventDefault(); // it would press the first button there is
+  });
+  document.addEventListener("htmx:error", (event) => {
+    if (!outbox.isOpen() || !/** @type {Element} */ (event.target).matches("[data-outbox]")) return;
+    problem.textContent = "This phone could not save the mark. Reload the page and try again.";
   });
   let isNewer = false;
   addEventListener("new-version", () => {

@@ -28,8 +28,8 @@ export const rowOf = (/** @type {string} */ person) => document.getElementById(`
 export function knownOf(person) {
   const li = server.get(person)?.li;
   if (!li) return undefined;
-  const { state = "", role = "" } = li.dataset;
-  return { state, role, signedUp: "signedUp" in li.dataset, presumed: "presumed" in li.dataset };
+  const { state = "", role = "", left } = li.dataset;
+  return { state, role, left, signedUp: "signedUp" in li.dataset, presumed: "presumed" in li.dataset };
 }
 
 export const standing = (/** @type {string} */ person) => standingOf(person, knownOf(person), table.entries);
@@ -70,6 +70,7 @@ export function swap(style, _target, fragment, spec) {
   const at = spec.at ?? Number(fragment.querySelector("#rows")?.getAttribute("data-at"));
   const rows = /** @type {NodeListOf<HTMLElement>} */ (fragment.querySelectorAll("li.person"));
   const people = new Set();
+  if (spec.whole) table.offPage = { present: 0, total: 0 };
   for (const li of rows) {
     people.add(idOf(li));
     awaited.delete(idOf(li));
@@ -77,7 +78,6 @@ export function swap(style, _target, fragment, spec) {
     else take(li, at, spec);
   }
   if (spec.whole) forgetOthersThan(people, at);
-  if (spec.whole) table.offPage = { present: 0, total: 0 };
   const closing = fragment.querySelector(".closing");
   if (closing) hearClosing(closing.textContent, at);
   count();
@@ -155,6 +155,7 @@ export function make(person) {
   const marked = /** @type {HTMLElement} */ (li === known ? li.cloneNode(true) : li);
   if (now.waiting || sent.has(person)) note(marked, now.waiting);
   if (now.open?.question) marked.querySelector(".line")?.insertAdjacentHTML("beforeend", now.open.question);
+  if (now.open?.order.action === "add") marked.querySelector(".primary")?.remove(); // the server knows nobody to mark
   return marked;
 }
 
@@ -210,8 +211,11 @@ function factsOf({ state, role, left, reason }) {
 
 /** Put a row in the place of the person's present one, or, where there is none, into the list. @param {HTMLElement} li */
 function place(li) {
-  const old = rowOf(idOf(li));
-  if (old && old !== li) {
+  const person = idOf(li);
+  const old = rowOf(person);
+  if (!server.has(person) && !others.has(person) && !table.entries.some(({ order }) => order.person === person)) {
+    old?.remove(); // somebody new whose adding was taken back, or refused
+  } else if (old && old !== li) {
     const focused = old.contains(document.activeElement) ? document.activeElement : null;
     old.replaceWith(li);
     const label = focused?.getAttribute("aria-label") ?? "";

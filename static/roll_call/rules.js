@@ -7,8 +7,9 @@
  * @typedef {{seq?: number, owner: string, camp: string, order: Order, tried: boolean, said: string,
  *   status: "waiting" | "refused" | "asked", question?: string}} Entry
  *   An order that may have reached the server (`tried`) is never changed, only followed.
- * @typedef {{state: string, role: string, signedUp?: boolean, presumed?: boolean}} Known what the server said last
- * @typedef {Known & {waiting: boolean, left?: string | null, reason?: string, open?: Entry}} Standing
+ * @typedef {{state: string, role: string, signedUp?: boolean, presumed?: boolean, left?: string | null}} Known what the
+ *   server said last
+ * @typedef {Known & {waiting: boolean, reason?: string, open?: Entry}} Standing
  */
 
 const isWaiting = (/** @type {Entry} */ entry) => entry.status === "waiting";
@@ -45,8 +46,8 @@ function effectOfOwn(order, now) {
 /** @param {Order} order @param {string} person @param {Standing} now @returns {Partial<Standing> | null} */
 function effectOfWhole({ action, people }, person, now) {
   if (action === "everyone" && now.state === "expected" && people?.includes(person)) return { state: "present" };
-  if (action === "close" && now.state === "expected") return { state: "absent" };
-  if (action === "reopen" && now.presumed && now.state === "absent") return { state: "expected" };
+  if (action === "close" && now.state === "expected") return { state: "absent", presumed: true };
+  if (action === "reopen" && now.presumed && now.state === "absent") return { state: "expected", presumed: false };
   return null;
 }
 

@@ -3,7 +3,7 @@
 import { htmx } from "./htmx.js";
 import * as outbox from "./outbox.js";
 import { link, showLink } from "./link.js";
-import { byId, data } from "./page.js";
+import { byId, data, said } from "./page.js";
 import { awaitRedraw, table } from "./rows.js";
 import { touched } from "./rules.js";
 
@@ -37,6 +37,7 @@ export function sendNow() {
  */
 export async function send(address, request) {
   clearTimeout(timer);
+  if (!outbox.isOpen()) return new Response(null, { status: 204 });
   const work = () => sendBatch(address, request);
   /** @type {Sent} */
   let sent;
@@ -101,6 +102,8 @@ async function heard(batch, html) {
   const here = recorded.filter((entry) => entry.camp === data.camp);
   const done = here.filter((entry) => /** @type {string} */ (entry.status) === "done");
   for (const person of touched(done, () => [])) table.sent.add(person);
+  const open = recorded.length - done.length;
+  if (open) said.textContent = `${open} to answer.`;
   awaitRedraw(touched(here, () => [...table.server.keys()]));
   return { status: recorded.length ? "sent" : "offline", html, again: recorded.length > 0 };
 }

@@ -473,6 +473,88 @@ def test_a_walk_in_that_was_refused_stays_in_sight(app: Flask, open_as: OpenAs, 
     expect(mine).to_contain_text("Not saved (present)")
 
 
+def test_somebody_new_who_is_taken_back_leaves_the_list(open_as: OpenAs, people: People, today: Camp) -> None:
+    page = ready(open_as(people.coordinator))
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Mark Imran Pasha present").click()
+    expect(link(page)).to_contain_text("1 waiting")
+    page.get_by_label("Name", exact=True).fill("Zoya Khan")
+    page.get_by_role("button", name="Add, present").click()
+    expect(page.locator("#said")).to_have_text("Zoya Khan: Present.")
+    row(page, "Zoya Khan").get_by_role("button", name="Undo").click()
+    expect(row(page, "Zoya Khan")).to_have_count(0)
+    expect(page.locator("#count")).to_have_text("1 of 2 present")
+
+
+def test_a_name_that_is_refused_comes_back_to_be_mended(open_as: OpenAs, people: People, today: Camp) -> None:
+    page = ready(open_as(people.coordinator))
+    page.get_by_label("Name", exact=True).fill("Zed\u200e Khan")  # a mark of direction, which nobody sees
+    page.get_by_role("button", name="Add, present").click()
+    refused = page.locator("#rows li.person:has(.asked)")
+    expect(refused).to_contain_text("Not saved (added)")
+    expect(refused.locator(".primary")).to_have_count(0)
+    refused.get_by_role("button", name="OK").click()
+    expect(refused).to_have_count(0)
+    expect(page.locator("#rows li.person")).to_have_count(2)
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Zed\u200e Khan")
+
+
+def test_a_phone_that_cannot_store_says_so_and_keeps_what_was_typed(
+    open_as: OpenAs, people: People, today: Camp
+) -> None:
+    page = open_as(people.coordinator)
+    ready(page)
+    full = "throw new DOMException('Failed to fetch: the disk is full')"
+    page.evaluate(f"() => {{ IDBObjectStore.prototype.put = () => {{ {full}; }}; }}")
+    page.get_by_label("Name", exact=True).fill("Zoya Khan")
+    page.get_by_role("button", name="Add, present").click()
+    expect(page.locator("#problem")).to_contain_text("This phone could not save the mark.")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Zoya Khan")
+
+
+def test_the_sheet_is_used_by_keyboard(open_as: OpenAs, people: People, today: Camp) -> None:
+    page = ready(open_as(people.coordinator))
+    row(page, "Asha Rao").get_by_role("link", name="More for").press("Enter")
+    sheet = page.get_by_role("dialog", name="Asha Rao")
+    expect(sheet).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(sheet.get_by_role("button", name="Volunteer")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(sheet).to_be_hidden()
+    expect(row(page, "Asha Rao")).to_have_attribute("data-state", "present")
+    expect(row(page, "Imran Pasha")).to_have_attribute("data-state", "expected")
+    expect(row(page, "Asha Rao")).to_contain_text("Sent")
+    row(page, "Asha Rao").get_by_role("link", name="More for").press("Enter")
+    page.get_by_label("Leaving time").fill("11:10")
+    page.get_by_label("Leaving time").press("Enter")  # says nothing, and leaves the sheet as it is
+    expect(sheet).to_be_visible()
+    sheet.get_by_role("button", name="Set").click()
+    expect(row(page, "Asha Rao")).to_contain_text("left 11:10")
+
+
+def test_a_page_opened_with_a_search_fetches_the_rest_of_the_list(open_as: OpenAs, people: People, today: Camp) -> None:
+    page = ready(open_as(people.coordinator))
+    page.goto(f"/roll-call/{today.id}?q=zzz")
+    ready(page)
+    page.get_by_role("searchbox").fill("")
+    expect(page.locator("#rows li.person:visible")).to_have_count(2)
+    expect(page.locator("#count")).to_have_text("0 of 2 present")
+
+
+def test_what_is_to_be_answered_is_shown_when_asked_for(
+    app: Flask, open_as: OpenAs, people: People, today: Camp
+) -> None:
+    page = ready(open_as(people.coordinator))
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Mark Imran Pasha present").click()
+    with app.app_context(), writing():
+        marking.excuse(people.other, today, by=people.admin)
+    page.context.set_offline(False)
+    page.get_by_role("button", name="1 to answer").click(timeout=20_000)
+    expect(row(page, "Imran Pasha")).to_be_focused()
+    expect(row(page, "Imran Pasha").locator("[data-answer=mine]")).to_be_in_viewport()
+
+
 def test_old_news_that_comes_late_changes_nothing(open_as: OpenAs, people: People, today: Camp) -> None:
     page = ready(open_as(people.coordinator))
     old = row(page, "Imran Pasha").evaluate("each => each.outerHTML")

@@ -99,6 +99,13 @@ test("everyone, closing and opening again concern whom they name", () => {
   assert.equal(standing("imran", EXPECTED, [everyone, close]).state, "absent");
   assert.equal(standing("imran", { state: "absent", role: "volunteer", presumed: true }, [reopen]).state, "expected");
   assert.equal(standing("imran", { state: "absent", role: "volunteer" }, [reopen]).state, "absent");
+  assert.equal(standing("imran", EXPECTED, [close, reopen]).state, "expected");
   assert.deepEqual([...touched([everyone], () => ["all"])], ["asha"]);
   assert.deepEqual([...touched([close], () => ["all"])], ["all"]);
+});
+
+test("a new camp role keeps the leaving time that the server said", () => {
+  const known = { state: "present", role: "doctor", left: "20:51" };
+  const now = standing("asha", known, [entry({ state: "present", camp_role: "coordinator" })]);
+  assert.deepEqual([now.role, now.left], ["coordinator", "20:51"]);
 });

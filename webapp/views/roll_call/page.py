@@ -210,9 +210,9 @@ def _mark_fields() -> dict[str, object]:
 
 
 def _time(text: str) -> str:
-    """A time on the camp's clock; where none is given, now."""
+    """A time on the camp's clock. Raises :class:`InvalidError` where none is given."""
     if not text:
-        return "now"
+        raise InvalidError("It was not said when they left. Nothing was changed.")
     try:
         return time.fromisoformat(text).isoformat()
     except ValueError:
@@ -248,7 +248,7 @@ def _carried_out(
         flash(f"{done.said} {plural(len(new), 'new badge')}." if new else done.said, "done")
         return _back(camp)
     rows = rows_after(done)
-    return _answer(camp, rows, said_after(done, rows), at=at)
+    return _answer(camp, rows, said_after(done, rows), at=at, summary="" if person else done.said)
 
 
 def _refused(camp: Camp, error: DomainError) -> ResponseReturnValue:
@@ -259,11 +259,18 @@ def _refused(camp: Camp, error: DomainError) -> ResponseReturnValue:
     return _back(camp)
 
 
-def _answer(camp: Camp, rows: list[Row], said: str, *, at: int = 0) -> ResponseValue:
+def _answer(
+    camp: Camp,
+    rows: list[Row],
+    said: str,
+    *,
+    at: int = 0,
+    summary: str = "",
+) -> ResponseValue:
     """Answer with rows to htmx; lead a plain form back to the page, to the person's row."""
     if from_htmx():
         swap = swapped(camp, rows_html(camp, rows), at or live.micros(), closed=closed_line(camp), again=True)
-        return render("roll_call/_answer.html", swap=swap, said=said)
+        return render("roll_call/_answer.html", swap=swap, said=said, summary=summary)
     flash(said, "done")
     return _back(camp, f"person-{rows[0].person.id}")
 
