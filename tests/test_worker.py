@@ -32,7 +32,7 @@ KILLS = 10
 # The worker of the command line, but that a batch is small, so that there are many of them.
 SMALL = """
 from flask.cli import main
-from webapp.domain import import_jobs
+from webapp.domain.import_export import import_jobs
 import_jobs.ROWS_READ, import_jobs.ROWS_STORED, import_jobs.PEOPLE_SETTLED = 50, 50, 5
 main()
 """
