@@ -127,8 +127,8 @@ class Effort:
 
     @property
     def people(self) -> int:
-        """How many there must be for a product that marks a thousand a second."""
-        return max(len(Kind) * (self.rounds + 1) * self.seconds * 1_000, 6_000)
+        """How many there must be for a floor that marks two thousand a second."""
+        return max(len(Kind) * (self.rounds + 1) * self.seconds * 2_000, 6_000)
 
 
 QUICK, FULL = Effort(1, 1), Effort(2, 5)
