@@ -115,7 +115,7 @@ def _quick(asker: Asker, camp_id: UUID, person_id: UUID) -> ResponseReturnValue 
         return None
     count_marks("form", [made])
     row = row_of_fast(made)
-    return _answer(made.facts.camp, [row], said_of(row))
+    return _answer(made.facts.camp, [row], said_of(row), at=live.micros())
 
 
 @blueprint.post("/<uuid:camp_id>/people/<uuid:person_id>")
@@ -248,7 +248,9 @@ def _carried_out(
         flash(f"{done.said} {plural(len(new), 'new badge')}." if new else done.said, "done")
         return _back(camp)
     rows = rows_after(done)
-    return _answer(camp, rows, said_after(done, rows), at=at, summary="" if person else done.said)
+    if person is not None:
+        return _answer(camp, rows, said_after(done, rows), at=at)
+    return _answer(camp, rows, said_after(done, rows), at=at, summary=done.said, closed=closed_line(camp))
 
 
 def _refused(camp: Camp, error: DomainError) -> ResponseReturnValue:
@@ -264,12 +266,17 @@ def _answer(
     rows: list[Row],
     said: str,
     *,
-    at: int = 0,
+    at: int,
     summary: str = "",
+    closed: str | None = None,
 ) -> ResponseValue:
-    """Answer with rows to htmx; lead a plain form back to the page, to the person's row."""
+    """Answer with rows to htmx; lead a plain form back to the page, to the person's row.
+
+    Only what is done to the whole list tells who ``closed`` it: a mark does not change that, and need
+    not ask for it.
+    """
     if from_htmx():
-        swap = swapped(camp, rows_html(camp, rows), at or live.micros(), closed=closed_line(camp), again=True)
+        swap = swapped(camp, rows_html(camp, rows), at, closed=closed, again=True)
         return render("roll_call/_answer.html", swap=swap, said=said, summary=summary)
     flash(said, "done")
     return _back(camp, f"person-{rows[0].person.id}")

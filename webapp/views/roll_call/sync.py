@@ -7,7 +7,7 @@ the former version, kept on a phone, asks for JSON and gets it, for one release.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from flask import Blueprint, request
@@ -76,13 +76,10 @@ def session() -> ResponseReturnValue:
 def _quick(asker: Asker) -> ResponseReturnValue | None:
     """Carry out the one operation of a batch on the fast path, where that can."""
     body = _body()
-    sent = body.get("operations") if isinstance(body, dict) else None
-    if not isinstance(body, dict) or not isinstance(sent, list) or len(sent) != 1:
-        return None
-    if body.get("owner") != str(asker.person_id):
+    if body is None or len(body["operations"]) != 1 or body.get("owner") != str(asker.person_id):
         return None
     try:
-        order = operations.parse(sent[0])
+        order = operations.parse(body["operations"][0])
     except InvalidError:
         return None
     made = operations.mark_fast(order, asker, secret=secret())
@@ -96,9 +93,9 @@ def sync() -> ResponseReturnValue:
     what became of it: ``done``, ``refused`` or ``asked`` (somebody else decided differently).
     """
     body = _body()
-    sent = body.get("operations") if isinstance(body, dict) else None
-    if not isinstance(body, dict) or not isinstance(sent, list):
+    if body is None:
         return answer(400, "This is not a batch of operations. Nothing was changed.")
+    sent = body["operations"]
     if body.get("owner") != str(viewer().id):
         return answer(409, "These marks are somebody else's. They stay on this phone until that person signs in.")
     if len(sent) > MOST_OPERATIONS:
@@ -107,15 +104,18 @@ def sync() -> ResponseReturnValue:
             f"At most {MOST_OPERATIONS} operations at a time; {len(sent):,} came. Nothing was changed.",
         )
     sent_at = _instant(body.get("sent_at"))
-    return _answered([_carry_out(each, sent_at) for each in sent], sent_at)
+    # The fast path has been tried for one that came alone.
+    return _answered([_carry_out(each, sent_at, fast=len(sent) > 1) for each in sent], sent_at)
 
 
-def _body() -> object:
+def _body() -> dict[str, Any] | None:
+    """What was sent; nothing where it has no list of operations."""
     request.max_content_length = MOST_BYTES
     try:
-        return request.get_json(silent=True)
+        body = request.get_json(silent=True)
     except RecursionError:  # brackets within brackets, thousands deep
         return None
+    return body if isinstance(body, dict) and isinstance(body.get("operations"), list) else None
 
 
 def _instant(text: object) -> datetime | None:
@@ -136,14 +136,14 @@ def _id(sent: object) -> str | None:
 # --- carrying out --------------------------------------------------------------------------------
 
 
-def _carry_out(sent: object, sent_at: datetime | None) -> Result:
+def _carry_out(sent: object, sent_at: datetime | None, *, fast: bool) -> Result:
     try:
         order = operations.parse(sent)
     except InvalidError as error:
         return Result(_id(sent), "refused", str(error), live.micros())
     by = viewer()
     try:
-        made = operations.mark_fast(order, Asker(by.id, by.session_no), secret=secret())
+        made = operations.mark_fast(order, Asker(by.id, by.session_no), secret=secret()) if fast else None
         if made:
             return _marked(order, made)
         done = _once(order, sent_at)
