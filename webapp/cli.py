@@ -41,7 +41,7 @@ STOP_WITHIN = 2  # seconds; a batch that is broken off is done again
 def init_app(app: Flask) -> None:
     """Register the commands."""
     commands = (create_admin, set_password, seed, import_history, standings, awards, verify)
-    for command in (*commands, evaluate, settle, keep_up, work):
+    for command in (*commands, evaluate, evaluate_by_former_name, keep_up, work):
         app.cli.add_command(command)
 
 
@@ -198,9 +198,9 @@ def evaluate() -> None:
     click.echo(f"{done.people:,} people; {awarded:,} badges awarded.")
 
 
-@click.command(hidden=True)
+@click.command("settle", hidden=True)
 @click.pass_context
-def settle(context: click.Context) -> None:
+def evaluate_by_former_name(context: click.Context) -> None:
     """Do what evaluate does, under its former name."""
     click.echo("`flask settle` is called `flask evaluate` now; this name goes with the next release.", err=True)
     context.invoke(evaluate)

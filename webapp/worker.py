@@ -155,13 +155,7 @@ def enqueue_open() -> None:
 
 def delete_old_uploads() -> None:
     """Delete uploaded files that nobody decided about for a week, a transaction for some of each."""
-    more = True
-    try:
-        while more:
-            with _giving_way(), writing():
-                more = import_jobs.sweep()
-    finally:
-        db.session.remove()
+    _delete_by_and_by(import_jobs.sweep)
 
 
 def build_board(key: Key) -> None:
@@ -182,11 +176,16 @@ def build_board(key: Key) -> None:
 
 def delete_old_boards() -> None:
     """Delete the boards that nobody has read for a week, a transaction for each."""
+    _delete_by_and_by(snapshots.forget_old)
+
+
+def _delete_by_and_by(delete_some: Callable[[], bool]) -> None:
+    """Delete some in each transaction, while ``delete_some`` says that there are more."""
     more = True
     try:
         while more:
             with _giving_way(), writing():
-                more = snapshots.forget_old()
+                more = delete_some()
     finally:
         db.session.remove()
 

@@ -1,8 +1,7 @@
 // What is decided on this page: a form is read, its order stored in the outbox, and answered with rows drawn here. The
 // same online and offline, so that a slow network never freezes a row.
-import { byId, data, list, said, search, sheet } from "./page.js";
+import { byId, data, list, said, sheet } from "./page.js";
 import * as outbox from "./outbox.js";
-import { tidy } from "./list.js";
 import { aboutOf, idOf, knownOf, partial, standing, table, waitingFor } from "./rows.js";
 
 /** @typedef {import("./rules.js").Order} Order */
@@ -13,14 +12,16 @@ const NOTHING = { state: "", role: "" };
 
 /** The fetch of a form of the roll call. @param {any} ctx htmx's */
 export async function decide(ctx) {
-  const { action, body, form } = ctx.request;
+  const { action, body } = ctx.request;
   const order = orderOf(new URL(action, location.href).pathname, body);
-  const isUnsaid = order.at === "" || order.state === "" && !body.has("answer"); // Enter in a field says nothing
+  ctx.isUnsaid = order.at === "" || order.state === "" && !body.has("answer"); // Enter in a field says nothing
   if (order.at === "") byId("leaving-time").focus();
-  const people = isUnsaid ? [] : await carryOut(order, body.get("answer"), ctx);
-  if (!isUnsaid) form?.closest("[popover]")?.hidePopover();
+  const people = ctx.isUnsaid ? [] : await carryOut(order, body.get("answer"), ctx);
   return new Response(partial(people), { headers: { "Content-Type": "text/html" } });
 }
+
+/** What is said of some fields: those that are not empty. @param {Record<string, string | undefined>} fields */
+const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value));
 
 /** @param {string} path @param {URLSearchParams} body @returns {Partial<Order>} */
 export function orderOf(path, body) {
@@ -32,8 +33,7 @@ export function orderOf(path, body) {
   const [state, camp_role] = text("state").split(":");
   if (state === "left-at") return { ...order, action: "leave", at: text("at") };
   if (state === "left" || state === "stayed") return { ...order, action: "leave", at: state === "left" ? "now" : null };
-  const given = Object.entries({ camp_role, reason: text("reason"), card: text("card") }).filter(([, value]) => value);
-  return { ...order, action: "mark", state, ...Object.fromEntries(given) };
+  return { ...order, action: "mark", state, ...given({ camp_role, reason: text("reason"), card: text("card") }) };
 }
 
 /**
@@ -74,11 +74,7 @@ async function addSomebody(order, ctx) {
   const person = outbox.uuid();
   await outbox.add({ ...order, person });
   said.textContent = `${order.name}: ${WORDS.present}.`;
-  ctx.request.form.reset();
-  byId("same-name").hidden = true;
-  search.value = "";
-  tidy();
-  ctx.shows = person; // once it is in the list
+  ctx.shows = person; // once it is in the list, whatever was searched for
   return [person];
 }
 
@@ -97,8 +93,7 @@ async function answered(person, answer) {
   if (last?.action === "add" && name instanceof HTMLInputElement) name.value = last.name ?? ""; // to be mended
   if (answer === "theirs" || !last) return outbox.drop(open);
   const { action, camp, state, camp_role, reason, card } = last;
-  const given = Object.entries({ camp_role, reason, card }).filter(([, value]) => value);
-  return outbox.mark({ action, camp, person, state, ...Object.fromEntries(given) }, knownOf(person) ?? NOTHING);
+  return outbox.mark({ action, camp, person, state, ...given({ camp_role, reason, card }) }, knownOf(person) ?? NOTHING);
 }
 
 /** What is rarer than "here", for the person of a row. @param {HTMLElement} li */

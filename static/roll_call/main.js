@@ -38,8 +38,9 @@ htmx.registerExtension("roll-call", {
     if (element.id === "outbox") redrawAwaited();
     const row = ctx.shows && rowOf(ctx.shows);
     if (row) show(row);
-    if (!outbox.isOpen()) finish(element, ctx.response?.status);
-    if (element.matches("[data-outbox]") && outbox.isOpen()) sendNow(); // now that it is seen
+    if (!element.matches("[data-outbox]")) return;
+    finish(element, ctx);
+    if (outbox.isOpen()) sendNow(); // now that it is seen
   },
 });
 
@@ -65,10 +66,13 @@ async function begin() {
   keepPage();
 }
 
-/** Without an outbox: what was sent is done with. @param {Element} form @param {number} status */
-function finish(form, status) {
-  if (status >= 400 || !form.matches("[data-outbox]")) return;
-  if (form.id === "add") /** @type {HTMLFormElement} */ (form).reset();
+/** A form whose answer is on the page is done with. @param {Element} form @param {any} ctx */
+function finish(form, { response, isUnsaid }) {
+  if (response.status >= 400 || isUnsaid) return;
+  if (form.id === "add") {
+    /** @type {HTMLFormElement} */ (form).reset();
+    byId("same-name").hidden = true;
+  }
   /** @type {HTMLElement | null} */ (form.closest("[popover]"))?.hidePopover();
 }
 
@@ -81,12 +85,12 @@ async function recall(at) {
     setTimeout(() => htmx.trigger(byId("again"), "again")); // the rest of the list, once htmx has looked through the page
   }
   know(await outbox.kept(`others ${data.camp}`));
-  table.entries = (await outbox.all()).filter((entry) => entry.camp === data.camp);
+  learn(await outbox.all());
   for (const row of await outbox.rowsSince(data.camp, at)) take(parse(row.html), row.at, { kept: true });
   const closing = await outbox.kept(`closed ${data.camp}`);
   if (closing?.at > at) table.closed = closing.line;
   channel.addEventListener("message", changedElsewhere);
-  await changedElsewhere();
+  await drawWaiting();
 }
 
 /** The outbox has changed on this page, which draws what follows from it. @param {import("./rules.js").Entry[]} entries */
@@ -102,10 +106,15 @@ function learn(entries) {
   showLink();
 }
 
-/** The outbox is not what this page shows: it was opened, or another tab has changed something. */
+/** Another tab has changed something. */
 async function changedElsewhere() {
   const before = waitingFor();
   learn(await outbox.all());
+  await drawWaiting(before);
+}
+
+/** Draw whom the outbox lies over, and whom it lay over `before`. @param {Iterable<string>} before */
+async function drawWaiting(before = []) {
   const text = partial(new Set([...before, ...waitingFor()]));
   await htmx.swap({ text, sourceElement: byId("outbox"), target: byId("outbox"), swap: "none" });
 }

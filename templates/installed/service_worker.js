@@ -56,8 +56,9 @@ self.addEventListener("message", (event) => event.waitUntil(keepGiven(event)));
 
 async function keepGiven({ data: { path, html }, ports: [done] }) {
   const cache = await open();
-  if (!(await cache.match(path)) && !html) await keep(path, await fetch(path));
-  else if (!(await cache.match(path))) {
+  const isKept = await cache.match(path);
+  if (!isKept && !html) await keep(path, await fetch(path));
+  else if (!isKept) {
     const headers = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": POLICY };
     await cache.put(path, new Response(html, { headers }));
   }
